@@ -1,0 +1,102 @@
+//! Student and teacher: two networks of one design.
+//!
+//! The student has a mask token and stochastic depth and learns by gradient; the teacher has
+//! neither and is the student's moving average. They may also differ in how class and patch tokens
+//! share their prototypes.
+
+use burn::tensor::{Device, Tensor};
+
+use crate::model::{Head, Parameters, Spec, Vit, kernels};
+use crate::settings::Settings;
+
+/// A backbone and its head.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Network {
+    pub vit: Vit,
+    pub head: Head,
+}
+
+impl Network {
+    /// All parameters in the reference's order: backbone, then head.
+    pub fn specs(&self) -> Vec<Spec> {
+        let mut specs = self.vit.specs();
+        specs.extend(self.head.specs());
+        specs
+    }
+
+    /// The student that `settings` describe.
+    pub fn student(settings: &Settings) -> Self {
+        Self::new(settings, settings.head.shared, settings.loss.masked_modeling)
+    }
+
+    /// The teacher that `settings` describe.
+    pub fn teacher(settings: &Settings) -> Self {
+        Self::new(settings, settings.head.shared_teacher, false)
+    }
+
+    fn new(settings: &Settings, shared: bool, mask_token: bool) -> Self {
+        let (dim, depth, heads) = settings.model.resolved();
+        let (model, head) = (&settings.model, &settings.head);
+        Network {
+            vit: Vit {
+                image: settings.views.global_size,
+                patch: model.patch,
+                dim,
+                depth,
+                heads,
+                mlp_ratio: model.mlp_ratio,
+                qkv_bias: model.qkv_bias,
+                layer_scale: model.layer_scale as f32,
+                mask_token,
+                mean_pool: false,
+                prefix: "backbone.".into(),
+            },
+            head: Head {
+                dim,
+                hidden: head.hidden,
+                bottleneck: head.bottleneck,
+                layers: head.layers,
+                norm: head.norm,
+                activation: head.act,
+                out: head.out_dim,
+                patch_out: head.patch_out_dim,
+                shared,
+                fixed_gain: head.norm_last_layer,
+                prefix: "head.".into(),
+            },
+        }
+    }
+}
+
+/// The teacher at the start: a copy of the student. A head that the teacher shares and the student
+/// does not gets the student's patch prototypes, because the reference's loader meets them last.
+pub fn teacher_from(student: &Parameters, teacher: &Network, device: &Device) -> Parameters {
+    let mut copy = Parameters::init(&teacher.specs(), 0, device);
+    for parameter in copy.iter_mut() {
+        let name = parameter.name.to_string();
+        let patch_twin = name.replace("last_layer.", "last_layer2.");
+        let source = match teacher.head.shared {
+            true => student.find(&patch_twin).or(student.find(&name)),
+            false => student.find(&name).or(student.find(&name.replace("last_layer2", "last_layer"))),
+        };
+        if let Some(source) = source {
+            parameter.value = source.value.clone();
+        }
+    }
+    copy
+}
+
+/// `θ' ← m·θ' + (1 − m)·θ` for every parameter that both networks have by the same name. Batch-norm
+/// statistics stay the teacher's own.
+pub fn follow(teacher: &mut Parameters, student: &mut Parameters, momentum: f64) {
+    for average in teacher.iter_mut().filter(|p| !p.name.contains("running_")) {
+        if let Some(parameter) = student.find_mut(&average.name) {
+            kernels::moving_average(&mut average.value, &mut parameter.value, momentum as f32);
+        }
+    }
+}
+
+/// `[1, width]` zeros: where centres start.
+pub fn zeros(width: usize, device: &Device) -> Tensor<2> {
+    Tensor::zeros([1, width], device)
+}

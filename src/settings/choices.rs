@@ -1,0 +1,102 @@
+//! The settings whose value is one of a few names, as enums, and what the architecture names mean.
+//!
+//! Enums rather than text, so that a name which passed the table needs no second check later and
+//! the compiler points at every place that a new choice concerns.
+
+use super::table::ModelSettings;
+use super::value::{Kind, Value};
+
+macro_rules! choices {
+    ($($(#[$doc:meta])* $Choice:ident { $($(#[$variant_doc:meta])* $Variant:ident = $name:literal,)+ })+) => {
+        $(
+            $(#[$doc])*
+            #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+            pub enum $Choice { $($(#[$variant_doc])* $Variant,)+ }
+
+            impl $Choice {
+                /// Every name, in the order they are offered.
+                pub const NAMES: &'static [&'static str] = &[$($name),+];
+
+                /// The name in files and flags.
+                pub fn name(self) -> &'static str {
+                    match self { $($Choice::$Variant => $name,)+ }
+                }
+            }
+
+            impl Value for $Choice {
+                const KIND: Kind = Kind::Choice($Choice::NAMES);
+                fn from_toml(value: &toml::Value) -> Option<Self> {
+                    match value.as_str()? {
+                        $($name => Some($Choice::$Variant),)+
+                        _ => None,
+                    }
+                }
+                fn to_toml(&self) -> toml::Value {
+                    toml::Value::String(self.name().to_owned())
+                }
+            }
+        )+
+    };
+}
+
+choices! {
+    /// How masked patches are laid out (`mask.shape`).
+    MaskShape {
+        /// Rectangles until the share is reached.
+        Block = "block",
+        /// Patches picked one by one.
+        Rand = "rand",
+    }
+    /// Named sizes of the vision transformer (`model.arch`).
+    Arch {
+        VitTiny = "vit_tiny",
+        VitSmall = "vit_small",
+        VitBase = "vit_base",
+        VitLarge = "vit_large",
+        /// `model.dim`, `model.depth` and `model.heads` say it all.
+        Custom = "custom",
+    }
+    /// Normalisation after the hidden layers of the projection head (`head.norm`).
+    HeadNorm {
+        None = "none",
+        Layer = "ln",
+        Batch = "bn",
+    }
+    /// Activation in the projection head (`head.act`).
+    Activation {
+        Gelu = "gelu",
+        Relu = "relu",
+    }
+    /// `optim.kind`.
+    Optimizer {
+        AdamW = "adamw",
+        Sgd = "sgd",
+        Lars = "lars",
+    }
+}
+
+impl Arch {
+    /// Width, depth and attention heads; zeros for [`Arch::Custom`].
+    pub fn sizes(self) -> (usize, usize, usize) {
+        match self {
+            Arch::VitTiny => (192, 12, 3),
+            Arch::VitSmall => (384, 12, 6),
+            Arch::VitBase => (768, 12, 12),
+            Arch::VitLarge => (1024, 24, 16),
+            Arch::Custom => (0, 0, 0),
+        }
+    }
+}
+
+impl ModelSettings {
+    /// `(dim, depth, heads)`: what is set, else what [`ModelSettings::arch`] says.
+    pub fn resolved(&self) -> (usize, usize, usize) {
+        let (dim, depth, heads) = self.arch.sizes();
+        let or = |set: usize, named: usize| if set == 0 { named } else { set };
+        (
+            or(self.dim, dim),
+            or(self.depth, depth),
+            or(self.heads, heads),
+        )
+    }
+}

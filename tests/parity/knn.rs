@@ -1,0 +1,194 @@
+//! Weighted k-NN against the reference: neighbours, similarities, votes, predictions, accuracy.
+//!
+//! Everything about a case comes from its meta.json. Raw and normalised features are both run, since
+//! the function promises the same answer for either.
+
+use patchlight::probe::knn::{Features, knn, nearest, votes};
+use safetensors::SafeTensors;
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+
+/// Runs every case under `<root>/knn`.
+pub fn run(root: &Path) {
+    let folders = case_folders(&root.join("knn"));
+    assert!(
+        !folders.is_empty(),
+        "no meta.json in {}",
+        root.join("knn").display()
+    );
+    for folder in folders {
+        let meta = read_meta(&folder);
+        let tolerance = meta["suggested_atol"].as_f64().unwrap_or(1e-5);
+        let relative = meta["suggested_rtol"].as_f64().unwrap_or(1e-5);
+        let bytes = read_tensors(&folder, &meta);
+        let tensors = SafeTensors::deserialize(&bytes).expect("fixture tensors");
+        match meta["cases"].as_object() {
+            Some(cases) => {
+                for (name, case) in cases {
+                    check(&format!("{name}/"), case, &tensors, tolerance, relative);
+                }
+            }
+            None => check("", &meta, &tensors, tolerance, relative),
+        }
+    }
+}
+
+fn check(prefix: &str, case: &Value, tensors: &SafeTensors, tolerance: f64, relative: f64) {
+    let config = &case["config"];
+    let temperature = config["temperature"].as_f64().expect("temperature") as f32;
+    let classes = config["classes"].as_u64().expect("classes") as usize;
+    let labels = |name: &str| whole(tensors, &format!("{prefix}{name}"));
+    let (train_labels, test_labels) = (labels("train_labels"), labels("test_labels"));
+    let ks: Vec<usize> = config["k"]
+        .as_array()
+        .expect("k")
+        .iter()
+        .map(|k| k.as_u64().expect("k") as usize)
+        .collect();
+    for kind in ["raw", "features"] {
+        let features = |part: &str| {
+            let (shape, data) = floats(tensors, &format!("{prefix}{part}_{kind}"));
+            Features::new(shape[1], data).expect("feature rows")
+        };
+        let (train, test) = (features("train"), features("test"));
+        let results = knn(
+            &train,
+            &train_labels,
+            &test,
+            Some(&test_labels),
+            &ks,
+            temperature,
+        )
+        .expect("k-NN");
+        for (k, result) in ks.iter().zip(&results) {
+            let at = |name: &str| format!("{prefix}k{k}/{name}");
+            let neighbours = nearest(&train, &test, *k).expect("neighbours");
+            let (shape, similarities) = floats(tensors, &at("similarities"));
+            let indices = whole(tensors, &at("neighbors"));
+            let (_, expected_votes) = floats(tensors, &at("votes"));
+            let stored = shape[1];
+            let (mut similarity, mut vote, mut moved) = (0f64, 0f64, 0);
+            for row in 0..test.rows() {
+                let expected = row * stored..(row + 1) * stored;
+                for (i, (index, found)) in expected.zip(neighbours.row(row)) {
+                    moved += usize::from(indices[i] != index);
+                    similarity = similarity.max(f64::from((found - similarities[i]).abs()));
+                }
+                let found = votes(neighbours.row(row), &train_labels, classes, temperature);
+                for (found, expected) in found.iter().zip(&expected_votes[row * classes..]) {
+                    let expected = f64::from(*expected);
+                    vote = vote.max((found - expected).abs() / expected.abs().max(1.0));
+                }
+            }
+            let predictions = whole(tensors, &at("predictions"));
+            let wrong = result
+                .predictions
+                .iter()
+                .zip(&predictions)
+                .filter(|(a, b)| a != b)
+                .count();
+            let published = &case["results"][k.to_string()];
+            let (top1, top5) = (
+                result.top1.expect("top-1") * 100.0,
+                result.top5.expect("top-5") * 100.0,
+            );
+            println!(
+                "knn {prefix}{kind} k {k}: similarity {similarity:.1e} (allowed {tolerance:.0e}), votes {vote:.1e} \
+                 (allowed {:.0e}), neighbours moved {moved}, predictions changed {wrong}, top-1 {top1:.2}, top-5 {top5:.2}",
+                vote_tolerance(relative, tolerance, temperature),
+            );
+            assert_eq!(
+                stored.min(*k),
+                stored,
+                "{prefix}k{k}: more neighbours stored than asked for"
+            );
+            assert_eq!(predictions.len(), result.predictions.len());
+            assert!(similarity <= tolerance, "{prefix}k{k}: similarities");
+            assert!(
+                vote <= vote_tolerance(relative, tolerance, temperature),
+                "{prefix}k{k}: votes"
+            );
+            assert_eq!(
+                (moved, wrong),
+                (0, 0),
+                "{prefix}k{k}: neighbours, predictions"
+            );
+            for (name, found) in [("top1", top1), ("top5", top5)] {
+                let expected = published[name].as_f64().expect("accuracy");
+                assert!(
+                    (found - expected).abs() < 1e-3,
+                    "{prefix}k{k} {name}: {found} {expected}"
+                );
+            }
+        }
+    }
+}
+
+/// A vote is `exp(similarity / T)`: an allowed error of the similarity grows by `1 / T` in it.
+fn vote_tolerance(relative: f64, tolerance: f64, temperature: f32) -> f64 {
+    relative + tolerance / f64::from(temperature)
+}
+
+/// `folder` itself where it holds a meta.json, and every folder in it that does.
+pub fn case_folders(folder: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder)
+        .into_iter()
+        .flatten()
+        .flatten()
+        .map(|e| e.path());
+    let mut found: Vec<PathBuf> = entries
+        .chain([folder.to_path_buf()])
+        .filter(|p| p.join("meta.json").is_file())
+        .collect();
+    found.sort();
+    found
+}
+
+/// The case's meta.json.
+pub fn read_meta(folder: &Path) -> Value {
+    let path = folder.join("meta.json");
+    let text = std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+    serde_json::from_str(&text).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
+}
+
+/// Bytes of the one tensor file that meta.json names.
+pub fn read_tensors(folder: &Path, meta: &Value) -> Vec<u8> {
+    let names = meta["files"].as_object().expect("files of the case");
+    let name = names
+        .keys()
+        .find(|n| n.ends_with(".safetensors"))
+        .expect("a tensor file");
+    let path = folder.join(name);
+    std::fs::read(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
+}
+
+/// An int64 tensor of numbers that are not negative.
+pub fn whole(tensors: &SafeTensors, name: &str) -> Vec<u32> {
+    let tensor = tensors
+        .tensor(name)
+        .unwrap_or_else(|e| panic!("{name}: {e}"));
+    assert_eq!(tensor.dtype(), safetensors::Dtype::I64, "{name}");
+    let values = tensor
+        .data()
+        .as_chunks::<8>()
+        .0
+        .iter()
+        .map(|b| i64::from_le_bytes(*b));
+    values
+        .map(|v| u32::try_from(v).unwrap_or_else(|_| panic!("{name}: {v}")))
+        .collect()
+}
+
+fn floats(tensors: &SafeTensors, name: &str) -> (Vec<usize>, Vec<f32>) {
+    let tensor = tensors
+        .tensor(name)
+        .unwrap_or_else(|e| panic!("{name}: {e}"));
+    assert_eq!(tensor.dtype(), safetensors::Dtype::F32, "{name}");
+    let values = tensor
+        .data()
+        .as_chunks::<4>()
+        .0
+        .iter()
+        .map(|b| f32::from_le_bytes(*b));
+    (tensor.shape().to_vec(), values.collect())
+}

@@ -4,25 +4,20 @@
 //! two only the places of the pictures are kept and any thread reads any picture from the file. A
 //! `.tar.gz` has no places to jump to: it is read once from front to back, and the picture files in
 //! it (compressed in themselves, so about as large as the archive) stay in memory, up to
-//! [`MAX_HELD_BYTES`].
+//! 4 GiB.
 
-use std::fs::File;
 use std::io::{self, BufReader, Read};
 use std::path::{Path, PathBuf};
 
-use flate2::read::MultiGzDecoder;
-use zip::ZipArchive;
 use zip::read::{ZipReadOptions, read_zipfile_from_stream_with_options};
 use zip::result::ZipError;
 
-use super::catalogue::{self, Catalogue};
-use super::decode::{self, MAX_FILE_BYTES};
+use super::archive_scan::{Scan, TarPlace, ZipPlace};
+use super::catalogue::Catalogue;
+use super::decode;
 use super::open::SourceError;
 use super::shared_file::SharedFile;
 use super::{LoadError, Picture, Source};
-
-/// Most bytes of picture files that are held for a `.tar.gz`.
-pub const MAX_HELD_BYTES: u64 = 4 << 30;
 
 /// How an archive is packed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,20 +40,6 @@ enum Store {
     Memory(Vec<Box<[u8]>>),
 }
 
-/// What the directory of a zip says of one entry. It is kept because the header beside the data
-/// may lack it (writers that stream fill it in only at the end).
-struct ZipPlace {
-    header: u64,
-    packed: u64,
-    size: u64,
-    crc: u32,
-}
-
-struct TarPlace {
-    offset: u64,
-    size: u64,
-}
-
 impl Archive {
     /// Lists the pictures of an archive and what in it could not be used.
     ///
@@ -68,34 +49,17 @@ impl Archive {
         let mut scan = Scan::new(path);
         let (catalogue, store) = match packing {
             Packing::Zip => {
-                let entries = scan.zip().map_err(|error| scan.damaged(error))?;
+                let entries = scan.zip()?;
                 let (catalogue, places) = scan.catalogue(entries)?;
                 (catalogue, Store::Zip(scan.shared_file()?, places))
             }
             Packing::Tar => {
-                let mut archive = tar::Archive::new(scan.file()?);
-                let listing = archive.entries_with_seek();
-                let entries = scan.tar(listing, |entry| {
-                    Ok(TarPlace {
-                        offset: entry.raw_file_position(),
-                        size: entry.size(),
-                    })
-                })?;
+                let entries = scan.tar()?;
                 let (catalogue, places) = scan.catalogue(entries)?;
                 (catalogue, Store::Tar(scan.shared_file()?, places))
             }
             Packing::TarGz => {
-                let unpacked = MultiGzDecoder::new(BufReader::new(scan.file()?));
-                let mut archive = tar::Archive::new(unpacked);
-                let listing = archive.entries();
-                let mut held = 0;
-                let entries = scan.tar(listing, |entry| {
-                    held += entry.size();
-                    if held > MAX_HELD_BYTES {
-                        return Err(Stop::TooMuch);
-                    }
-                    hold(entry).map_err(Stop::Damage)
-                })?;
+                let entries = scan.tar_gz()?;
                 let (catalogue, files) = scan.catalogue(entries)?;
                 (catalogue, Store::Memory(files))
             }
@@ -152,180 +116,6 @@ impl Source for Archive {
     }
 }
 
-/// One pass over an archive's entries.
-struct Scan<'a> {
-    path: &'a Path,
-    warnings: Vec<LoadError>,
-    /// Files that are no pictures.
-    others: usize,
-    /// One of them is a batch of CIFAR-10, whose official download is a `.tar.gz`.
-    cifar: bool,
-}
-
-/// Why the scan of a tar ends before the tar does.
-enum Stop {
-    Damage(io::Error),
-    TooMuch,
-}
-
-impl<'a> Scan<'a> {
-    fn new(path: &'a Path) -> Self {
-        Self {
-            path,
-            warnings: Vec::new(),
-            others: 0,
-            cifar: false,
-        }
-    }
-
-    fn file(&self) -> Result<File, SourceError> {
-        File::open(self.path).map_err(|error| self.unreadable(&error))
-    }
-
-    fn shared_file(&self) -> Result<SharedFile, SourceError> {
-        SharedFile::open(self.path).map_err(|error| self.unreadable(&error))
-    }
-
-    fn unreadable(&self, error: &io::Error) -> SourceError {
-        SourceError::Unreadable {
-            path: self.path.to_owned(),
-            reason: error.to_string(),
-        }
-    }
-
-    fn damaged(&self, error: impl ToString) -> SourceError {
-        SourceError::Damaged {
-            path: self.path.to_owned(),
-            reason: error.to_string(),
-        }
-    }
-
-    fn zip(&mut self) -> Result<Vec<(String, ZipPlace)>, ZipError> {
-        let archive = ZipArchive::new(BufReader::new(File::open(self.path)?))?;
-        let mut found = Vec::new();
-        for number in 0..archive.len() {
-            let entry = archive.by_index_data(number)?;
-            // Some Windows tools write backslashes.
-            let name = entry.name().map(|name| name.replace('\\', "/"));
-            let plain = if entry.is_dir() {
-                None
-            } else {
-                Some(!entry.is_symlink())
-            };
-            if let Some(name) = self.wanted(name.ok(), plain, entry.size()) {
-                let place = ZipPlace {
-                    header: entry.header_start(),
-                    packed: entry.compressed_size(),
-                    size: entry.size(),
-                    crc: entry.crc32(),
-                };
-                found.push((name, place));
-            }
-        }
-        Ok(found)
-    }
-
-    /// `keep` makes of each picture's entry what is needed to read it later.
-    fn tar<R: Read, T>(
-        &mut self,
-        listing: io::Result<tar::Entries<'_, R>>,
-        mut keep: impl FnMut(&mut tar::Entry<'_, R>) -> Result<T, Stop>,
-    ) -> Result<Vec<(String, T)>, SourceError> {
-        let mut found = Vec::new();
-        for entry in listing.map_err(|error| self.damaged(error))? {
-            let kept = entry.map_err(Stop::Damage).and_then(|mut entry| {
-                let name = String::from_utf8(entry.path_bytes().into_owned());
-                let kind = entry.header().entry_type();
-                let plain = match kind {
-                    kind if kind.is_dir() || kind.is_pax_global_extensions() => None,
-                    kind => Some(kind.is_file() || kind.is_contiguous()),
-                };
-                let wanted = self.wanted(name.ok(), plain, entry.size());
-                wanted
-                    .map(|name| keep(&mut entry).map(|kept| (name, kept)))
-                    .transpose()
-            });
-            match kept {
-                Ok(kept) => found.extend(kept),
-                Err(Stop::TooMuch) => {
-                    return Err(self.damaged(format!(
-                        "its pictures take more than {} GiB of memory, and a .tar.gz cannot be \
-                         read in any other way: unpack it with gunzip and name the .tar",
-                        MAX_HELD_BYTES >> 30
-                    )));
-                }
-                Err(Stop::Damage(error)) if found.is_empty() => return Err(self.damaged(error)),
-                Err(Stop::Damage(error)) => {
-                    let used = found.len();
-                    self.warn(
-                        None,
-                        &format!("damaged or cut short after {used} pictures: {error}"),
-                    );
-                    break;
-                }
-            }
-        }
-        Ok(found)
-    }
-
-    /// The name under which an entry enters the catalogue, if it is a picture. `plain` is `None`
-    /// for a folder, false for a link or another thing without content of its own.
-    fn wanted(&mut self, name: Option<String>, plain: Option<bool>, size: u64) -> Option<String> {
-        let plain = plain?;
-        let Some(name) = name else {
-            self.warn(None, "an entry's name is not valid Unicode; it is left out");
-            return None;
-        };
-        let parts = name
-            .split('/')
-            .filter(|&part| !part.is_empty() && part != ".");
-        let name = parts.collect::<Vec<_>>().join("/");
-        if !catalogue::is_picture_name(&name) {
-            self.others += 1;
-            self.cifar |= name.ends_with("_batch.bin") || name.ends_with("data_batch_1.bin");
-        } else if !plain {
-            self.warn(Some(&name), "a link in the archive; pack the file itself");
-        } else if size > MAX_FILE_BYTES {
-            self.warn(Some(&name), "too large for one picture");
-        } else {
-            return Some(name);
-        }
-        None
-    }
-
-    fn warn(&mut self, inside: Option<&str>, reason: &str) {
-        let path = self.path.display();
-        self.warnings.push(LoadError {
-            name: inside.map_or(path.to_string(), |inside| format!("{path}/{inside}")),
-            reason: reason.to_owned(),
-        });
-    }
-
-    fn catalogue<T>(&self, entries: Vec<(String, T)>) -> Result<(Catalogue, Vec<T>), SourceError> {
-        if entries.is_empty() {
-            return Err(SourceError::Empty {
-                path: self.path.to_owned(),
-                detail: match (self.cifar, self.warnings.first()) {
-                    (true, _) => "it is CIFAR-10: unpack it and name its folder".to_owned(),
-                    (false, Some(warning)) => format!("none of it could be used: {warning}"),
-                    (false, None) => format!("it holds {} other files", self.others),
-                },
-            });
-        }
-        Ok(Catalogue::build(entries))
-    }
-}
-
-fn hold<R: Read>(entry: &mut tar::Entry<'_, R>) -> io::Result<Box<[u8]>> {
-    let size = entry.size();
-    let mut bytes = Vec::new();
-    entry.read_to_end(&mut bytes)?;
-    if (bytes.len() as u64) < size {
-        return Err(io::ErrorKind::UnexpectedEof.into());
-    }
-    Ok(bytes.into_boxed_slice())
-}
-
 fn read_zip(file: &SharedFile, place: &ZipPlace) -> Result<Vec<u8>, String> {
     let options = ZipReadOptions::default()
         .override_compressed_size(place.packed)
@@ -353,5 +143,165 @@ fn in_words(error: io::Error) -> String {
     match error.kind() {
         io::ErrorKind::UnexpectedEof => "the archive is cut short in this picture".to_owned(),
         _ => format!("cannot be read: {error}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::folder::Folder;
+    use flate2::{Compression, write::GzEncoder};
+    use image::{DynamicImage, ImageFormat, Rgb, RgbImage};
+    use std::fs::{self, File};
+    use std::io::{Cursor, Write};
+    use zip::write::SimpleFileOptions;
+    use zip::{CompressionMethod, ZipWriter};
+
+    /// The same files for a folder and all archives; the BMP compresses well, the text is ignored.
+    fn files() -> Vec<(&'static str, Vec<u8>)> {
+        let picture = |shade, format| {
+            let image = RgbImage::from_fn(30, 20, |x, y| Rgb([x as u8, y as u8, shade]));
+            let mut bytes = Cursor::new(Vec::new());
+            DynamicImage::from(image)
+                .write_to(&mut bytes, format)
+                .unwrap();
+            bytes.into_inner()
+        };
+        vec![
+            ("photos/zebras/b ö.PNG", picture(1, ImageFormat::Png)),
+            ("photos/cats/deep/a.bmp", picture(2, ImageFormat::Bmp)),
+            ("photos/cats/broken.jpg", b"just words".to_vec()),
+            ("photos/cats/a.png", picture(3, ImageFormat::Png)),
+            ("photos/notes.txt", b"just words".to_vec()),
+            ("photos/cats/.hidden.png", picture(4, ImageFormat::Png)),
+        ]
+    }
+
+    fn write_zip(path: &Path, separator: &str) {
+        let mut zip = ZipWriter::new(File::create(path).unwrap());
+        for (number, (name, bytes)) in files().into_iter().enumerate() {
+            let method = [CompressionMethod::Stored, CompressionMethod::Deflated][number % 2];
+            let options = SimpleFileOptions::default().compression_method(method);
+            zip.start_file(name.replace('/', separator), options)
+                .unwrap();
+            zip.write_all(&bytes).unwrap();
+        }
+        zip.finish().unwrap();
+    }
+
+    fn tar_bytes() -> Vec<u8> {
+        let mut tar = tar::Builder::new(Vec::new());
+        for (name, bytes) in files() {
+            let mut header = tar::Header::new_gnu();
+            header.set_size(bytes.len() as u64);
+            header.set_mode(0o644);
+            let name = format!("./{name}");
+            tar.append_data(&mut header, name, &bytes[..]).unwrap();
+        }
+        tar.into_inner().unwrap()
+    }
+
+    fn gzip(bytes: &[u8]) -> Vec<u8> {
+        let mut packed = GzEncoder::new(Vec::new(), Compression::fast());
+        packed.write_all(bytes).unwrap();
+        packed.finish().unwrap()
+    }
+
+    #[test]
+    fn archives_hold_what_the_folder_holds() {
+        let temporary = tempfile::tempdir().unwrap();
+        let root = temporary.path().join("root");
+        for (name, bytes) in files() {
+            let path = root.join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, bytes).unwrap();
+        }
+        let (folder, _) = Folder::open(&root).unwrap();
+        assert_eq!(folder.classes(), ["cats", "zebras"]);
+
+        let at = |name| temporary.path().join(name);
+        write_zip(&at("a.zip"), "/");
+        write_zip(&at("windows.zip"), "\\");
+        fs::write(at("a.tar"), tar_bytes()).unwrap();
+        fs::write(at("a.tar.gz"), gzip(&tar_bytes())).unwrap();
+        for (name, packing) in [
+            ("a.zip", Packing::Zip),
+            ("windows.zip", Packing::Zip),
+            ("a.tar", Packing::Tar),
+            ("a.tar.gz", Packing::TarGz),
+        ] {
+            let (archive, warnings) = Archive::open(&at(name), packing).unwrap();
+            assert!(warnings.is_empty(), "{name}");
+            assert_eq!(archive.len(), folder.len(), "{name}");
+            assert_eq!(archive.classes(), folder.classes(), "{name}");
+            for i in 0..folder.len() {
+                assert_eq!(archive.label(i), folder.label(i), "{name}");
+                let inside = archive.name(i).split_once("/photos/").unwrap().1.to_owned();
+                assert!(folder.name(i).ends_with(&inside), "{name}: {inside}");
+                let (ours, theirs) = (archive.load(i), folder.load(i));
+                assert_eq!(ours.as_ref().ok(), theirs.as_ref().ok(), "{name}: {inside}");
+                if let (Err(ours), Err(theirs)) = (ours, theirs) {
+                    assert_eq!(ours.reason, theirs.reason);
+                    assert!(ours.name.ends_with("broken.jpg"), "{ours}");
+                }
+            }
+            assert!(archive.load(folder.len()).is_err());
+        }
+    }
+
+    #[test]
+    fn cut_archives_keep_what_is_whole() {
+        let temporary = tempfile::tempdir().unwrap();
+        let tar = tar_bytes();
+        // The second file's content starts after the first file (one header, its content in whole
+        // blocks of 512 bytes) and its own header.
+        let first = files()[0].1.len().next_multiple_of(512);
+        let cut = 512 + first + 512 + 100;
+        let path = temporary.path().join("cut");
+
+        fs::write(&path, &tar[..cut]).unwrap();
+        let (archive, _) = Archive::open(&path, Packing::Tar).unwrap();
+        let loaded: Vec<_> = (0..archive.len()).map(|i| archive.load(i)).collect();
+        assert_eq!(loaded.iter().filter(|picture| picture.is_ok()).count(), 1);
+        let error = loaded.into_iter().find_map(Result::err).unwrap();
+        assert!(
+            error.reason.contains("cut short in this picture"),
+            "{error}"
+        );
+
+        fs::write(&path, gzip(&tar[..cut])).unwrap();
+        let (archive, warnings) = Archive::open(&path, Packing::TarGz).unwrap();
+        assert_eq!((archive.len(), warnings.len()), (1, 1));
+        assert!(
+            warnings[0].reason.contains("cut short after 1"),
+            "{}",
+            warnings[0]
+        );
+        assert!(archive.load(0).is_ok());
+    }
+
+    #[test]
+    fn damaged_content_and_no_archive_at_all() {
+        let temporary = tempfile::tempdir().unwrap();
+        let path = temporary.path().join("a.zip");
+        write_zip(&path, "/");
+        let mut bytes = fs::read(&path).unwrap();
+        // The first entry is stored: its content starts after 30 bytes of header and its name.
+        let inside = 30 + files()[0].0.len() + 60;
+        bytes[inside] ^= 1;
+        fs::write(&path, &bytes).unwrap();
+        let (archive, _) = Archive::open(&path, Packing::Zip).unwrap();
+        let last = archive.load(archive.len() - 1).unwrap_err();
+        assert!(last.reason.to_lowercase().contains("checksum"), "{last}");
+
+        fs::write(
+            &path,
+            "just words, but more than a few of them, again ".repeat(40),
+        )
+        .unwrap();
+        for packing in [Packing::Zip, Packing::Tar, Packing::TarGz] {
+            let refused = Archive::open(&path, packing).err().unwrap();
+            assert!(matches!(refused, SourceError::Damaged { .. }), "{refused}");
+        }
     }
 }

@@ -71,13 +71,8 @@ impl Catalogue {
     }
 
     /// Number of pictures.
-    pub fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         self.ends.len()
-    }
-
-    /// Whether there is no picture.
-    pub fn is_empty(&self) -> bool {
-        self.ends.is_empty()
     }
 
     /// Relative path of picture `index`; empty where there is no such picture.

@@ -103,9 +103,10 @@ fn jpeg_is_whole(bytes: &[u8]) -> bool {
                     None => return false,
                 }
             }
+            // Cut within a marker or its length, or before a marker.
+            [] | [0xFF, ..] => return false,
             // Not a marker: leave the verdict to the decoder, which knows how to resynchronise.
-            [_, _, ..] => return true,
-            _ => return false,
+            [_, ..] => return true,
         }
     }
 }
@@ -116,9 +117,9 @@ mod tests {
     use image::codecs::jpeg::JpegEncoder;
     use image::{GrayAlphaImage, ImageBuffer, Luma, LumaA, Rgb, RgbImage, Rgba, RgbaImage};
 
-    /// 24 wide, 16 high; smooth, so that lossy formats stay close.
+    /// Smooth, so that JPEG stays close, and of 240 colours, so that a GIF holds it exactly.
     fn gradient() -> RgbImage {
-        RgbImage::from_fn(24, 16, |x, y| Rgb([x as u8 * 10, y as u8 * 15, 90]))
+        RgbImage::from_fn(20, 12, |x, y| Rgb([x as u8 * 10, y as u8 * 15, 90]))
     }
 
     fn encode(image: impl Into<DynamicImage>, format: ImageFormat) -> Vec<u8> {
@@ -144,17 +145,15 @@ mod tests {
 
     #[test]
     fn every_format() {
-        for (format, tolerance) in [
-            (ImageFormat::Png, 0),
-            (ImageFormat::WebP, 0),
-            (ImageFormat::Bmp, 0),
-            (ImageFormat::Tiff, 0),
-            // The palette of a GIF has 256 of the 384 colours.
-            (ImageFormat::Gif, 12),
+        for format in [
+            ImageFormat::Png,
+            ImageFormat::WebP,
+            ImageFormat::Bmp,
+            ImageFormat::Tiff,
+            ImageFormat::Gif,
         ] {
             let picture = decode(&encode(gradient(), format)).unwrap();
-            let difference = largest_difference(&picture, &gradient());
-            assert!(difference <= tolerance, "{format:?}: {difference}");
+            assert_eq!(largest_difference(&picture, &gradient()), 0, "{format:?}");
         }
         let difference = largest_difference(&decode(&jpeg(100)).unwrap(), &gradient());
         assert!(difference <= 6, "JPEG: {difference}");
@@ -184,7 +183,12 @@ mod tests {
             let length = (data.len() as u32).to_be_bytes();
             [&length[..], kind, data, &crc.sum().to_be_bytes()].concat()
         };
-        let header = [&8u32.to_be_bytes()[..], &8u32.to_be_bytes(), &[8, 3, 0, 0, 0]].concat();
+        let header = [
+            &8u32.to_be_bytes()[..],
+            &8u32.to_be_bytes(),
+            &[8, 3, 0, 0, 0],
+        ]
+        .concat();
         let rows = [0u8, 0, 1, 0, 1, 0, 1, 0, 1].repeat(8);
         let mut packed = flate2::write::ZlibEncoder::new(Vec::new(), Default::default());
         io::Write::write_all(&mut packed, &rows).unwrap();
@@ -200,42 +204,36 @@ mod tests {
         assert_eq!(picture.rgb[..6], [200, 10, 20, 30, 40, 250]);
     }
 
-    /// A CMYK JPEG as Adobe writes it (inverted), made by hand: 8x8 pixels, four components of one
-    /// block each, no AC coefficients; the DC values set the stored inks to 255, 128, 0 and 255.
-    #[test]
-    fn inverted_cmyk() {
-        let mut bytes = vec![0xFF, 0xD8];
-        bytes.extend(b"\xFF\xEE\x00\x0EAdobe\x00\x64\x00\x00\x00\x00\x00");
-        // Quantisation 8 everywhere: one step of DC is one grey level.
+    /// A CMYK JPEG as Adobe writes it (inverted), made by hand: 8x8 pixels, of each component one
+    /// block of one value. Stored are 255, 128, 0 and 128.
+    fn adobe_jpeg(transform: u8) -> Vec<u8> {
+        let mut bytes = b"\xFF\xD8\xFF\xEE\x00\x0EAdobe\x00\x64\x00\x00\x00\x00".to_vec();
+        bytes.push(transform);
+        // Quantisation 8 everywhere: one step of the mean coefficient is one level.
         bytes.extend(b"\xFF\xDB\x00\x43\x00");
         bytes.extend([8; 64]);
         bytes.extend(b"\xFF\xC0\x00\x14\x08\x00\x08\x00\x08\x04");
-        for component in 1..=4 {
-            bytes.extend([component, 0x11, 0]);
-        }
-        // Huffman codes: DC 0 = size 8, 10 = size 0; AC 0 = end of block.
-        let one_code = |class: u8, counts: &[u8], values: &[u8]| {
-            let mut table = vec![0xFF, 0xC4, 0, 19 + values.len() as u8, class];
-            table.extend(counts);
-            table.resize(5 + 16, 0);
-            table.extend(values);
-            table
-        };
-        bytes.extend(one_code(0x00, &[1, 1], &[8, 0]));
-        bytes.extend(one_code(0x10, &[1], &[0]));
+        bytes.extend([1, 0x11, 0, 2, 0x11, 0, 3, 0x11, 0, 4, 0x11, 0]);
+        // Codes of the mean's bits: 0 → seven, 10 → none, 110 → eight. Then 0 → end of block.
+        bytes.extend(b"\xFF\xC4\x00\x16\x00\x01\x01\x01");
+        bytes.extend([0; 13]);
+        bytes.extend([7, 0, 8]);
+        bytes.extend(b"\xFF\xC4\x00\x14\x10\x01");
+        bytes.extend([0; 16]);
         bytes.extend(b"\xFF\xDA\x00\x0E\x04\x01\x00\x02\x00\x03\x00\x04\x00\x00\x3F\x00");
-        // Stored 128 + DC: 128+127 = 255, 128+0, 128-128 = 0, 128+127. Each line: DC code, value, 0.
-        let bits = "0 11111110 0".replace("11111110", "11111111").replace(' ', "")
-            + "100"
-            + "0011111110"
-            + "0111111110";
-        let _ = bits;
-        let bits = [
-            "0111111110", // +255 has size 8 and bits 11111111
-            "100",
-        ];
-        let _ = bits;
-        unreachable!("{}", bytes.len());
+        // +127: 0 1111111 0, 0: 10 0, -128: 110 01111111 0, 0: 10 0, and ones to the full byte.
+        bytes.extend([0x7F, 0x4C, 0xFE, 0x9F, 0xFF, 0xD9]);
+        bytes
+    }
+
+    #[test]
+    fn adobe_cmyk_and_ycck() {
+        // 255, 128, 0 times 128 / 255.
+        let cmyk = decode(&adobe_jpeg(0)).unwrap();
+        assert_eq!(cmyk.rgb[..3], [128, 64, 0]);
+        // Y 255, Cb 128, Cr 0 → RGB 76, 255, 255 → inks 179, 0, 0, times 128 / 255.
+        let ycck = decode(&adobe_jpeg(2)).unwrap();
+        assert_eq!(ycck.rgb[..3], [90, 0, 0]);
     }
 
     /// A JPEG with an EXIF segment of one entry: orientation.
@@ -269,7 +267,12 @@ mod tests {
         let reason = |bytes: &[u8]| decode(bytes).unwrap_err();
         assert_eq!(reason(b""), "the file is empty");
         assert!(reason(b"just words").contains("not a picture"));
-        for format in [ImageFormat::Png, ImageFormat::Gif, ImageFormat::WebP, ImageFormat::Bmp] {
+        for format in [
+            ImageFormat::Png,
+            ImageFormat::Gif,
+            ImageFormat::WebP,
+            ImageFormat::Bmp,
+        ] {
             let bytes = encode(gradient(), format);
             for end in [12, bytes.len() / 2, bytes.len() - 20] {
                 assert!(decode(&bytes[..end]).is_err(), "{format:?} cut at {end}");
@@ -278,13 +281,21 @@ mod tests {
         // Cut within the headers, in the pixel data, and before the end marker.
         let bytes = with_orientation(6);
         for end in [3, 30, bytes.len() - 100, bytes.len() - 1] {
-            assert_eq!(reason(&bytes[..end]), "the JPEG is cut short", "cut at {end}");
+            assert_eq!(
+                reason(&bytes[..end]),
+                "the JPEG is cut short",
+                "cut at {end}"
+            );
         }
         let sliver = encode(RgbImage::new(300, 7), ImageFormat::Png);
         assert!(reason(&sliver).contains("300x7 pixels is too small"));
         // The width and height of a BMP are at byte 18 and 22.
         let mut bomb = encode(gradient(), ImageFormat::Bmp);
         bomb[18..26].copy_from_slice(&[0x00, 0x40, 0, 0, 0x00, 0x40, 0, 0]);
-        assert!(reason(&bomb).contains("more than 512 MiB"), "{}", reason(&bomb));
+        assert!(
+            reason(&bomb).contains("more than 512 MiB"),
+            "{}",
+            reason(&bomb)
+        );
     }
 }

@@ -5,6 +5,21 @@
 //! into tensors. All randomness is drawn from a generator keyed by (seed, epoch, image, view), so
 //! the number of threads never changes a run.
 
+pub mod archive;
+mod archive_scan;
+mod catalogue;
+pub mod cifar;
+pub mod decode;
+pub mod draws;
+pub mod folder;
+pub mod loader;
+pub mod masks;
+pub mod open;
+pub mod parts;
+pub mod pixels;
+mod shared_file;
+pub mod views;
+
 /// One decoded picture: 8-bit RGB, rows top to bottom, `rgb.len() == width * height * 3`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Picture {

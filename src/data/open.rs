@@ -88,6 +88,12 @@ pub fn open(spec: &str, split: Split) -> Result<Opened, SourceError> {
         Recognised::Cifar10 => shared(Cifar10::open(path, split)?),
         Recognised::Picture => shared((Folder::single(path)?, Vec::new())),
     };
+    if let (Recognised::Picture, Err(error)) = (kind, source.load(0)) {
+        return Err(SourceError::Damaged {
+            path: path.to_owned(),
+            reason: error.reason,
+        });
+    }
     check_readable(path, source.as_ref())?;
     warnings.extend(split_folders(path, source.classes()));
     let kind = match kind {
@@ -211,5 +217,85 @@ fn unreadable(path: &Path, error: &io::Error) -> SourceError {
     SourceError::Unreadable {
         path: path.to_owned(),
         reason: error.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use image::{ImageFormat, RgbImage};
+
+    fn refusal(path: &Path) -> String {
+        match open(&path.display().to_string(), Split::Train) {
+            Ok(opened) => panic!("opened as {:?}", opened.kind),
+            Err(error) => error.to_string(),
+        }
+    }
+
+    fn put(path: &Path) {
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        RgbImage::new(8, 8)
+            .save_with_format(path, ImageFormat::Png)
+            .unwrap();
+    }
+
+    #[test]
+    fn recognises_by_content() {
+        let temporary = tempfile::tempdir().unwrap();
+        let at = |name: &str| temporary.path().join(name);
+        let opened = |path: &Path| open(&path.display().to_string(), Split::Test).unwrap();
+
+        put(&at("folder/train/x.png"));
+        put(&at("folder/val/y.png"));
+        let folder = opened(&at("folder"));
+        assert_eq!((folder.kind, folder.source.len()), (Kind::Folder, 2));
+        assert!(folder.warnings[0].reason.contains("train, val"));
+
+        put(&at("picture without ending"));
+        let picture = opened(&at("picture without ending"));
+        assert_eq!((picture.kind, picture.source.len()), (Kind::Picture, 1));
+
+        let mut tar = tar::Builder::new(File::create(at("tar without ending")).unwrap());
+        tar.append_dir_all("top", at("folder")).unwrap();
+        tar.finish().unwrap();
+        let tar = opened(&at("tar without ending"));
+        assert_eq!((tar.kind, tar.source.classes().len()), (Kind::Archive, 2));
+
+        fs::create_dir(at("cifar")).unwrap();
+        fs::write(at("cifar/data_batch_2.bin"), [7; 2 * 3073]).unwrap();
+        fs::write(at("cifar/test_batch.bin"), [7; 3073]).unwrap();
+        let cifar = opened(&at("cifar"));
+        assert_eq!((cifar.kind, cifar.source.len()), (Kind::Cifar10, 1));
+        assert_eq!(opened(&at("cifar/data_batch_2.bin")).source.len(), 2);
+    }
+
+    #[test]
+    fn refusals_name_the_path_and_the_cause() {
+        let temporary = tempfile::tempdir().unwrap();
+        let at = |name: &str| temporary.path().join(name);
+        assert!(refusal(&at("nowhere")).contains("no file or folder"));
+
+        fs::create_dir(at("folder")).unwrap();
+        assert!(refusal(&at("folder")).contains("it is empty"));
+        fs::write(at("folder/a.txt"), "just words").unwrap();
+        assert!(refusal(&at("folder")).contains("1 other files"));
+        for name in ["folder/a.jpg", "folder/b.jpg"] {
+            fs::write(at(name), "just words").unwrap();
+        }
+        let message = refusal(&at("folder"));
+        assert!(message.contains("none of the 2 pictures"), "{message}");
+        assert!(message.contains("b.jpg: not a picture"), "{message}");
+        put(&at("folder/c.jpg"));
+        assert!(open(&at("folder").display().to_string(), Split::Train).is_ok());
+
+        fs::write(at("cut.jpg"), [0xFF, 0xD8, 0xFF, 0xE0]).unwrap();
+        assert!(refusal(&at("cut.jpg")).contains("cut.jpg cannot be used: the JPEG is cut short"));
+        assert!(refusal(&at("folder/a.txt")).contains("neither a folder"));
+        fs::write(at("a.rar"), "Rar!").unwrap();
+        assert!(refusal(&at("a.rar")).contains("pack it again"));
+        fs::write(at("empty.zip"), "").unwrap();
+        assert!(refusal(&at("empty.zip")).contains("the file is empty"));
+        fs::write(at("data_batch_1"), "pickled").unwrap();
+        assert!(refusal(temporary.path()).contains("binary version"));
     }
 }

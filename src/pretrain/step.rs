@@ -15,7 +15,10 @@ use super::schedules::Scheduled;
 use super::stopwatch::Stopwatch;
 use crate::data::Batch;
 use crate::model::kernels::is_cpu;
-use crate::model::{DropPath, Head, Parameters, Patches, Statistics, upload};
+use crate::model::{
+    DropPath, Head, HostTensor, HostTensors, Parameter, Parameters, Patches, Statistics, download,
+    upload,
+};
 use crate::settings::Settings;
 
 /// Parts into which the largest possible number of masked patches is cut on a GPU: each count is
@@ -33,6 +36,9 @@ pub struct Trainer {
     pub device: Device,
     pub settings: Settings,
     pub stopwatch: Stopwatch,
+    /// When `Some`, every step leaves its gradients here, as they were before clipping. Fetching them
+    /// waits for the device.
+    pub gradients: Option<HostTensors>,
 }
 
 impl Trainer {
@@ -63,6 +69,7 @@ impl Trainer {
             device: device.clone(),
             settings: settings.clone(),
             stopwatch: Stopwatch::default(),
+            gradients: None,
         }
     }
 
@@ -112,6 +119,7 @@ impl Trainer {
             self.stopwatch.lap("diagnostics", &self.device);
         }
         drop(tracked);
+        self.keep_gradients(&grads);
 
         let norms = self.optimizer.clip(&mut grads);
         if epoch < self.settings.optim.freeze_last_layer {
@@ -219,6 +227,18 @@ impl Trainer {
         now: &Scheduled,
     ) -> Diagnostics {
         Diagnostics::new(loss, student, teacher, &self.centres, views.masked.count, now)
+    }
+
+    /// Copies the gradients to the host where someone asked for them.
+    fn keep_gradients(&mut self, grads: &Grads) {
+        if let Some(kept) = &mut self.gradients {
+            let entry = |(parameter, grad): (&Parameter, &Option<Tensor<2>>)| {
+                let data = download(grad.clone()?);
+                let shape = parameter.shape.to_vec();
+                Some((parameter.name.to_string(), HostTensor { shape, data }))
+            };
+            *kept = self.student.iter().zip(grads).filter_map(entry).collect();
+        }
     }
 
     /// Drops the gradients of the last layers: the reference's early steadiness.

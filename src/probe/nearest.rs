@@ -147,19 +147,16 @@ fn nearest_of_chunk(
 ) -> Vec<Vec<Candidate>> {
     let dim = train.dim;
     let count = rows.len() / dim;
-    // Rows of zeros fill up the last tile; their sums are not looked at.
-    let mut queries = rows.to_vec();
-    for row in queries.chunks_exact_mut(dim) {
-        let scale = inverse_length(row);
-        row.iter_mut().for_each(|x| *x *= scale);
-    }
-    queries.resize(count.next_multiple_of(TILE_TEST) * dim, 0.0);
+    let own_scales: Vec<f32> = rows.chunks_exact(dim).map(inverse_length).collect();
+    let tiles = count.div_ceil(TILE_TEST);
+    let mut queries = vec![[0.0; TILE_TEST]; tiles * dim];
+    pack(rows, &own_scales, dim, &mut queries);
 
     let block = (BLOCK_FLOATS / dim)
         .next_multiple_of(TILE_TRAIN)
         .max(TILE_TRAIN);
-    let mut packed = vec![0.0; block * dim];
-    let mut similarities = vec![0.0; count.next_multiple_of(TILE_TEST) * block];
+    let mut packed = vec![[0.0; TILE_TRAIN]; block / TILE_TRAIN * dim];
+    let mut similarities = vec![0.0; tiles * TILE_TEST * block];
     let mut heaps: Vec<BinaryHeap<Candidate>> = vec![BinaryHeap::with_capacity(k + 1); count];
     for (number, (part, scales)) in train
         .data
@@ -192,50 +189,56 @@ fn nearest_of_chunk(
     heaps.into_iter().map(BinaryHeap::into_sorted_vec).collect()
 }
 
-/// Normalised training rows in panels of [`TILE_TRAIN`]: `packed[panel][d][lane]`. Rows that the last
-/// panel lacks are left from the block before; their sums are not looked at.
-fn pack(rows: &[f32], scales: &[f32], dim: usize, packed: &mut [f32]) {
-    let panels = packed.chunks_exact_mut(TILE_TRAIN * dim);
-    for ((panel, rows), scales) in panels
-        .zip(rows.chunks(TILE_TRAIN * dim))
-        .zip(scales.chunks(TILE_TRAIN))
-    {
+/// Rows times their scales in panels of `LANES` rows: `packed[panel][d]` holds component `d` of each
+/// row. Rows that the last panel lacks keep what was there; their sums are not looked at.
+fn pack<const LANES: usize>(rows: &[f32], scales: &[f32], dim: usize, packed: &mut [[f32; LANES]]) {
+    let panels = packed.chunks_exact_mut(dim).zip(rows.chunks(LANES * dim));
+    for ((panel, rows), scales) in panels.zip(scales.chunks(LANES)) {
         for (lane, (row, scale)) in rows.chunks_exact(dim).zip(scales).enumerate() {
-            for (x, slot) in row
-                .iter()
-                .zip(panel.iter_mut().skip(lane).step_by(TILE_TRAIN))
-            {
-                *slot = x * scale;
+            for (x, slot) in row.iter().zip(panel.iter_mut()) {
+                slot[lane] = x * scale;
             }
         }
     }
 }
 
-/// `sums[query][train row of the block]`: dot products of all queries with all packed rows.
-fn multiply(queries: &[f32], packed: &[f32], dim: usize, sums: &mut [f32]) {
-    let block = packed.len() / dim;
+/// `sums[query][train row of the block]`: dot products of all packed queries with all packed rows.
+fn multiply(
+    queries: &[[f32; TILE_TEST]],
+    rows: &[[f32; TILE_TRAIN]],
+    dim: usize,
+    sums: &mut [f32],
+) {
+    let block = rows.len() / dim * TILE_TRAIN;
     let tiles = queries
-        .chunks_exact(TILE_TEST * dim)
+        .chunks_exact(dim)
         .zip(sums.chunks_exact_mut(TILE_TEST * block));
     for (queries, sums) in tiles {
-        let (first, second) = queries.split_at(2 * dim);
-        let ((q0, q1), (q2, q3)) = (first.split_at(dim), second.split_at(dim));
-        for (number, panel) in packed.chunks_exact(TILE_TRAIN * dim).enumerate() {
-            let mut tile = [[0.0f32; TILE_TRAIN]; TILE_TEST];
-            let columns = q0.iter().zip(q1).zip(q2).zip(q3);
-            for ((((a0, a1), a2), a3), lanes) in columns.zip(panel.as_chunks::<TILE_TRAIN>().0) {
-                for (row, a) in tile.iter_mut().zip([a0, a1, a2, a3]) {
-                    for (sum, b) in row.iter_mut().zip(lanes) {
-                        *sum += a * b;
-                    }
-                }
-            }
+        for (number, panel) in rows.chunks_exact(dim).enumerate() {
+            let tile = tile_product(queries, panel);
             for (row, sums) in tile.iter().zip(sums.chunks_exact_mut(block)) {
                 let slots = sums.iter_mut().skip(number * TILE_TRAIN);
                 slots.zip(row).for_each(|(slot, sum)| *slot = *sum);
             }
         }
     }
+}
+
+/// The register tile. Loops of constant length over arrays, so that the compiler unrolls them and
+/// keeps all sums in vector registers: it does not where the operands are reached by iterators.
+fn tile_product(
+    queries: &[[f32; TILE_TEST]],
+    rows: &[[f32; TILE_TRAIN]],
+) -> [[f32; TILE_TRAIN]; TILE_TEST] {
+    let mut tile = [[0.0; TILE_TRAIN]; TILE_TEST];
+    for (a, b) in queries.iter().zip(rows) {
+        for i in 0..TILE_TEST {
+            for j in 0..TILE_TRAIN {
+                tile[i][j] += a[i] * b[j];
+            }
+        }
+    }
+    tile
 }
 
 /// A training row and its similarity, ordered so that a nearer one is `Less`: a sorted list begins

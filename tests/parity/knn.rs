@@ -62,71 +62,96 @@ fn check(prefix: &str, case: &Value, tensors: &SafeTensors, tolerance: f64, rela
         .expect("k-NN");
         for (k, result) in ks.iter().zip(&results) {
             let at = |name: &str| format!("{prefix}k{k}/{name}");
+            let title = format!("knn {prefix}{kind} k {k}");
             let neighbours = nearest(&train, &test, *k).expect("neighbours");
             let (shape, similarities) = floats(tensors, &at("similarities"));
             let indices = whole(tensors, &at("neighbors"));
             let (_, expected_votes) = floats(tensors, &at("votes"));
-            let stored = shape[1];
+            assert!(
+                shape[1] <= *k,
+                "{title}: more neighbours stored than asked for"
+            );
             let (mut similarity, mut vote, mut moved) = (0f64, 0f64, 0);
+            let mut right = Bounds::default();
             for row in 0..test.rows() {
-                let expected = row * stored..(row + 1) * stored;
+                let expected = row * shape[1]..(row + 1) * shape[1];
                 for (i, (index, found)) in expected.zip(neighbours.row(row)) {
-                    moved += usize::from(indices[i] != index);
-                    similarity = similarity.max(f64::from((found - similarities[i]).abs()));
+                    let deviation = f64::from((found - similarities[i]).abs());
+                    similarity = similarity.max(deviation);
+                    // Neighbours that are equally near in float32 may stand in either order.
+                    moved += usize::from(indices[i] != index && deviation > 1e-6);
                 }
                 let found = votes(neighbours.row(row), &train_labels, classes, temperature);
                 for (found, expected) in found.iter().zip(&expected_votes[row * classes..]) {
                     let expected = f64::from(*expected);
                     vote = vote.max((found - expected).abs() / expected.abs().max(1.0));
                 }
+                right.add(&found, test_labels[row]);
             }
+            // A vote is exp(similarity / T): an error of the similarity grows by 1 / T in it.
+            let vote_tolerance = relative + tolerance / f64::from(temperature);
             let predictions = whole(tensors, &at("predictions"));
-            let wrong = result
-                .predictions
-                .iter()
-                .zip(&predictions)
-                .filter(|(a, b)| a != b)
-                .count();
+            assert_eq!(predictions.len(), result.predictions.len(), "{title}");
+            let pairs = result.predictions.iter().zip(&predictions);
+            let changed = pairs.filter(|(a, b)| a != b).count();
             let published = &case["results"][k.to_string()];
-            let (top1, top5) = (
-                result.top1.expect("top-1") * 100.0,
-                result.top5.expect("top-5") * 100.0,
-            );
+            let number = |name: &str| published[name].as_f64().unwrap_or_else(|| panic!("{name}"));
+            let percent = |x: Option<f64>| x.expect("an accuracy") * 100.0;
+            let (top1, top5) = (percent(result.top1), percent(result.top5));
+            let (low, high) = right.percent(test.rows());
             println!(
-                "knn {prefix}{kind} k {k}: similarity {similarity:.1e} (allowed {tolerance:.0e}), votes {vote:.1e} \
-                 (allowed {:.0e}), neighbours moved {moved}, predictions changed {wrong}, top-1 {top1:.2}, top-5 {top5:.2}",
-                vote_tolerance(relative, tolerance, temperature),
+                "{title}: similarity {similarity:.1e} (allowed {tolerance:.0e}), votes {vote:.1e} \
+                 (allowed {vote_tolerance:.0e}), neighbours moved {moved}, predictions changed \
+                 {changed}, top-1 {top1:.2} ({:.2}), top-5 {top5:.2} ({:.2}, ties {low:.2} to {high:.2})",
+                number("top1"),
+                number("top5"),
             );
-            assert_eq!(
-                stored.min(*k),
-                stored,
-                "{prefix}k{k}: more neighbours stored than asked for"
-            );
-            assert_eq!(predictions.len(), result.predictions.len());
-            assert!(similarity <= tolerance, "{prefix}k{k}: similarities");
+            assert!(similarity <= tolerance, "{title}: similarities");
+            assert!(vote <= vote_tolerance, "{title}: votes");
+            assert_eq!(moved, 0, "{title}: neighbours");
+            // Where float64 changes a prediction of the reference, float32 decides it by rounding.
+            let free = published["f64_prediction_changes"].as_u64().unwrap_or(0) as usize;
+            assert!(changed <= free, "{title}: predictions");
+            let slack = 100.0 * changed as f64 / test.rows() as f64 + 1e-3;
+            assert!((top1 - number("top1")).abs() <= slack, "{title}: top-1");
+            let within = low - slack..=high + slack;
             assert!(
-                vote <= vote_tolerance(relative, tolerance, temperature),
-                "{prefix}k{k}: votes"
+                within.contains(&top5) && within.contains(&number("top5")),
+                "{title}: top-5"
             );
-            assert_eq!(
-                (moved, wrong),
-                (0, 0),
-                "{prefix}k{k}: neighbours, predictions"
-            );
-            for (name, found) in [("top1", top1), ("top5", top5)] {
-                let expected = published[name].as_f64().expect("accuracy");
-                assert!(
-                    (found - expected).abs() < 1e-3,
-                    "{prefix}k{k} {name}: {found} {expected}"
-                );
+            if classes <= STABLE_SORT {
+                assert!((top5 - number("top5")).abs() <= slack, "{title}: top-5");
             }
         }
     }
 }
 
-/// A vote is `exp(similarity / T)`: an allowed error of the similarity grows by `1 / T` in it.
-fn vote_tolerance(relative: f64, tolerance: f64, temperature: f32) -> f64 {
-    relative + tolerance / f64::from(temperature)
+/// Classes without a vote are equal, so with fewer than five voted classes the reference's top-5
+/// hangs on how PyTorch's sort orders equal values. Up to 16 classes that is by class number and the
+/// top-5 is exact; with 25 the stored votes give neither order's number (75 and 76 % against 77 %
+/// published, k = 5), so there it must lie between the worst and the best order.
+const STABLE_SORT: usize = 16;
+
+/// Test rows whose class is among the best five under the worst and the best order of equal votes.
+#[derive(Default)]
+struct Bounds {
+    worst: usize,
+    best: usize,
+}
+
+impl Bounds {
+    fn add(&mut self, votes: &[f64], label: u32) {
+        let own = votes[label as usize];
+        let above = votes.iter().filter(|v| **v > own).count();
+        let equal = votes.iter().filter(|v| **v == own).count();
+        self.worst += usize::from(above + equal <= 5);
+        self.best += usize::from(above < 5);
+    }
+
+    fn percent(&self, rows: usize) -> (f64, f64) {
+        let of = |n: usize| 100.0 * n as f64 / rows as f64;
+        (of(self.worst), of(self.best))
+    }
 }
 
 /// `folder` itself where it holds a meta.json, and every folder in it that does.

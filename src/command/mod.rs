@@ -1,0 +1,78 @@
+//! The command line: one file a subcommand.
+
+mod bench;
+mod devices;
+mod doctor;
+mod knn;
+mod resume;
+mod settings;
+mod terminal;
+mod train;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
+
+/// Pretrain vision transformers with iBOT on any GPU or the CPU, and see what every patch learns.
+///
+/// Without a command it trains the built-in demo.
+#[derive(Parser)]
+#[command(name = "patchlight", version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Pretrain on pictures: a folder, a zip or tar, CIFAR-10, or the built-in demo
+    Train(train::Args),
+    /// Go on with a run from its newest checkpoint
+    Resume(resume::Args),
+    /// k-NN accuracy of a checkpoint's features
+    Knn(knn::Args),
+    /// Every setting: default, range, unit, help
+    Settings(settings::Args),
+    /// The GPUs and the CPU of this machine, and which would be taken
+    Devices(devices::Args),
+    /// Check that a device trains correctly, against the CPU
+    Doctor(doctor::Args),
+    /// Measure speed and memory
+    Bench(bench::Args),
+}
+
+/// Exit code after Ctrl-C: 128 + SIGINT, as shells expect.
+const INTERRUPTED: u8 = 130;
+
+/// Parses the command line and runs the command.
+///
+/// # Errors
+/// Whatever the command could not do, with what to do about it.
+pub fn run() -> Result<ExitCode> {
+    // The flags of all settings are made from the settings table.
+    let command = Cli::command().mut_subcommand("train", |train| train.args(crate::settings::args()));
+    let matches = command.get_matches();
+    let cli = Cli::from_arg_matches(&matches)?;
+    let done = |()| ExitCode::SUCCESS;
+    match cli.command {
+        None => train::demo(),
+        Some(Command::Train(args)) => {
+            train::run(args, matches.subcommand().map(|(_, matches)| matches))
+        }
+        Some(Command::Resume(args)) => resume::run(args),
+        Some(Command::Knn(args)) => knn::run(args).map(done),
+        Some(Command::Settings(args)) => settings::run(args).map(done),
+        Some(Command::Devices(args)) => devices::run(args).map(done),
+        Some(Command::Doctor(args)) => doctor::run(args).map(done),
+        Some(Command::Bench(args)) => bench::run(args).map(done),
+    }
+}
+
+/// The device to compute on.
+#[derive(Args, Clone, Debug)]
+struct DeviceArg {
+    /// Where to compute: auto, cpu, gpu, or a name that `patchlight devices` lists
+    #[arg(long, default_value = "auto", value_name = "DEVICE")]
+    device: String,
+}

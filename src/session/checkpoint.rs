@@ -1,0 +1,167 @@
+//! Checkpoints: everything that a run needs to go on as if it had never stopped.
+//!
+//! One safetensors file holds student, teacher, optimizer and centres under their official names
+//! with a prefix, and in its metadata the step and the settings. All randomness of a run is keyed by
+//! seed and step, so the step is also the position of the data and of the random numbers. Files are
+//! written to a temporary name, synced and renamed: a killed run leaves whole checkpoints only.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+
+use crate::model::weight_file::{self, Precision};
+use crate::model::{HostTensor, HostTensors, Parameters};
+use crate::pretrain::Trainer;
+use crate::settings::Settings;
+
+/// Version of the layout; a reader refuses what it does not know.
+const FORMAT: &str = "patchlight-1";
+
+/// A checkpoint in memory.
+#[derive(Clone, Debug)]
+pub struct Checkpoint {
+    /// Steps done: the next step to run.
+    pub step: usize,
+    pub settings: Settings,
+    /// Best k-NN accuracy so far.
+    pub best_knn: Option<f64>,
+    tensors: HostTensors,
+}
+
+impl Checkpoint {
+    /// Takes everything out of a trainer after `step` steps.
+    pub fn of(trainer: &Trainer, step: usize, best_knn: Option<f64>) -> Self {
+        let mut tensors = HostTensors::new();
+        let mut put = |prefix: &str, from: HostTensors| {
+            tensors.extend(from.into_iter().map(|(name, t)| (format!("{prefix}.{name}"), t)));
+        };
+        put("student", trainer.student.to_host());
+        put("teacher", trainer.teacher.to_host());
+        put("optimizer", trainer.optimizer.to_host(&trainer.student));
+        for (name, centre) in
+            [("centre.class", &trainer.centres.class), ("centre.patch", &trainer.centres.patch)]
+        {
+            let data = crate::model::download(centre.clone());
+            tensors.insert(name.into(), HostTensor { shape: vec![1, data.len()], data });
+        }
+        Checkpoint { step, settings: trainer.settings.clone(), best_knn, tensors }
+    }
+
+    /// Writes it whole or not at all.
+    ///
+    /// # Errors
+    /// A folder that cannot be written to, or a full disk.
+    pub fn write(&self, path: &Path, precision: Precision) -> Result<()> {
+        let mut metadata = HashMap::from([
+            ("format".to_owned(), FORMAT.to_owned()),
+            ("step".to_owned(), self.step.to_string()),
+            ("settings".to_owned(), self.settings.to_toml()),
+        ]);
+        if let Some(best) = self.best_knn {
+            metadata.insert("best_knn".into(), best.to_string());
+        }
+        weight_file::write(path, &self.tensors, metadata, precision)
+    }
+
+    /// Reads a checkpoint.
+    ///
+    /// # Errors
+    /// A file that is missing, damaged, or not one of ours; the message names it.
+    pub fn read(path: &Path) -> Result<Self> {
+        let (tensors, metadata) = weight_file::read(path)?;
+        let name = path.display();
+        match metadata.get("format").map(String::as_str) {
+            Some(FORMAT) => {}
+            Some(other) => bail!(
+                "{name} has the layout {other:?}; this version reads {FORMAT:?} only"
+            ),
+            None => bail!("{name} holds weights but is not a checkpoint of a run"),
+        }
+        let field = |key: &str| {
+            metadata.get(key).with_context(|| format!("{name} does not say its {key}"))
+        };
+        let step = field("step")?.parse().with_context(|| format!("step of {name}"))?;
+        let settings = Settings::from_toml(field("settings")?, &name.to_string())?;
+        let best_knn = metadata.get("best_knn").and_then(|best| best.parse().ok());
+        Ok(Checkpoint { step, settings, best_knn, tensors })
+    }
+
+    /// The tensors whose names start with `prefix.`, without it.
+    pub fn part(&self, prefix: &str) -> HostTensors {
+        let strip = |(name, tensor): (&String, &HostTensor)| {
+            let rest = name.strip_prefix(prefix)?.strip_prefix('.')?;
+            Some((rest.to_owned(), tensor.clone()))
+        };
+        self.tensors.iter().filter_map(strip).collect()
+    }
+
+    /// Puts everything into a trainer made for the same settings.
+    ///
+    /// # Errors
+    /// Weights that do not fit the trainer's networks.
+    pub fn restore(&self, trainer: &mut Trainer) -> Result<()> {
+        let device = trainer.device.clone();
+        let load = |specs: &[_], part: &str| Parameters::load(specs, &self.part(part), &device);
+        trainer.student = load(&trainer.student_network.specs(), "student")?;
+        trainer.teacher = load(&trainer.teacher_network.specs(), "teacher")?;
+        trainer.optimizer.restore(&trainer.student, &self.part("optimizer"), &device);
+        let centres = self.part("centre");
+        for (name, centre) in
+            [("class", &mut trainer.centres.class), ("patch", &mut trainer.centres.patch)]
+        {
+            let found = centres.get(name).with_context(|| format!("no {name} centre"))?;
+            if found.data.len() != centre.dims()[1] {
+                bail!("the {name} centre has {} numbers, not {}", found.data.len(), centre.dims()[1]);
+            }
+            *centre = crate::model::upload(found.data.clone(), centre.dims(), &device);
+        }
+        Ok(())
+    }
+}
+
+/// The file of a checkpoint after `step` steps in a run's folder.
+pub fn path_for(folder: &Path, step: usize) -> PathBuf {
+    folder.join("checkpoints").join(format!("step-{step:09}.safetensors"))
+}
+
+/// The checkpoint with the best k-NN accuracy.
+pub fn best_path(folder: &Path) -> PathBuf {
+    folder.join("checkpoints").join("best.safetensors")
+}
+
+/// Numbered checkpoints in a run's folder, oldest first.
+pub fn list(folder: &Path) -> Vec<(usize, PathBuf)> {
+    let entries = std::fs::read_dir(folder.join("checkpoints")).into_iter().flatten().flatten();
+    let mut found: Vec<(usize, PathBuf)> = entries
+        .filter_map(|entry| {
+            let name = entry.file_name().into_string().ok()?;
+            let step = name.strip_prefix("step-")?.strip_suffix(".safetensors")?;
+            Some((step.parse().ok()?, entry.path()))
+        })
+        .collect();
+    found.sort();
+    found
+}
+
+/// Deletes all but the newest `keep` numbered checkpoints.
+///
+/// # Errors
+/// A file that cannot be deleted.
+pub fn prune(folder: &Path, keep: usize) -> std::io::Result<()> {
+    let all = list(folder);
+    let old = all.len().saturating_sub(keep);
+    all[..old].iter().try_for_each(|(_, path)| std::fs::remove_file(path))
+}
+
+/// The newest readable checkpoint of a run's folder, and a warning for each newer unreadable one.
+pub fn newest(folder: &Path) -> (Option<Checkpoint>, Vec<String>) {
+    let mut warnings = Vec::new();
+    for (_, path) in list(folder).into_iter().rev() {
+        match Checkpoint::read(&path) {
+            Ok(checkpoint) => return (Some(checkpoint), warnings),
+            Err(error) => warnings.push(format!("skipping a damaged checkpoint: {error:#}")),
+        }
+    }
+    (None, warnings)
+}

@@ -1,0 +1,20 @@
+//! A run as its front ends see it: a job goes in, events come out, and a folder is left behind.
+//!
+//! The terminal and the window are two readers of the same [`Event`]s. Nothing here prints.
+
+pub mod bench;
+pub mod checkpoint;
+pub mod doctor;
+pub mod estimate;
+pub mod evaluate;
+pub mod events;
+pub mod folder;
+pub mod knn;
+pub mod loading;
+pub mod pictures;
+pub mod plots;
+pub mod report;
+pub mod run;
+
+pub use events::{Control, Ending, Event};
+pub use run::{Job, resume, train};

@@ -1,0 +1,407 @@
+//! A run from its first to its last step: load, step, measure, save, and tell.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use anyhow::{Context, Result, bail};
+
+use super::checkpoint::{self, Checkpoint};
+use super::estimate;
+use super::evaluate::Evaluator;
+use super::events::{Control, Ending, Event, Plan, StepMetrics, Summary};
+use super::folder::{RunFile, RunFolder};
+use super::loading::loader_plan;
+use super::pictures::{self, Pictures};
+use super::report::{self, ChangedSetting, ReportFacts};
+use crate::data::loader::Loader;
+use crate::data::{LoadError, Source};
+use crate::device::Chosen;
+use crate::model::weight_file::Precision;
+use crate::pretrain::schedules::{Plan as SchedulePlan, Schedules};
+use crate::pretrain::{StepNumbers, StepReport, Trainer};
+use crate::settings::Settings;
+
+/// What to run.
+pub struct Job {
+    pub run: RunFile,
+    pub settings: Settings,
+    /// The run's folder; it must not hold a run yet, unless this is a resume.
+    pub folder: PathBuf,
+    pub resume: bool,
+}
+
+/// Steps at the start whose time says nothing about the rest: kernels are compiled and memory is
+/// taken.
+const WARM_UP_STEPS: usize = 2;
+
+/// Trains until the job is done, a limit is reached or `control` asks to stop; tells `emit`
+/// everything that happens. What the folder holds when this returns can be resumed.
+///
+/// # Errors
+/// A source, device or folder that cannot be used; a loss that is not finite. The message says what
+/// to do.
+pub fn train(
+    job: &Job,
+    chosen: &Chosen,
+    control: &Control,
+    emit: &mut dyn FnMut(Event),
+) -> Result<Summary> {
+    let pictures = pictures::open(&job.run.source, &job.settings)?;
+    let folder = match job.resume {
+        true => RunFolder::open(&job.folder)?,
+        false => RunFolder::create(&job.folder, &job.run, &job.settings)?,
+    };
+    let mut run = Run::new(job, chosen, &pictures, folder, emit)?;
+    let outcome = run.train(&pictures, control);
+    if let Err(error) = &outcome {
+        run.folder.log(&format!("error: {error:#}"))?;
+    }
+    outcome
+}
+
+struct Run<'a> {
+    job: &'a Job,
+    trainer: Trainer,
+    schedules: Schedules,
+    evaluator: Evaluator,
+    folder: RunFolder,
+    emit: &'a mut dyn FnMut(Event),
+    plan: Plan,
+    best_knn: Option<f64>,
+    /// k-NN of the untrained network.
+    untrained_knn: Option<f64>,
+    /// Pictures that could not be used, by their message.
+    broken: BTreeMap<String, LoadError>,
+    started: Instant,
+    warnings: Vec<String>,
+    /// Where the newest checkpoint is.
+    saved: Option<(usize, PathBuf)>,
+}
+
+impl<'a> Run<'a> {
+    fn new(
+        job: &'a Job,
+        chosen: &Chosen,
+        pictures: &Pictures,
+        folder: RunFolder,
+        emit: &'a mut dyn FnMut(Event),
+    ) -> Result<Self> {
+        let settings = &job.settings;
+        let steps_per_epoch = pictures.train.len() / settings.run.batch;
+        if steps_per_epoch == 0 {
+            bail!(
+                "the source has {} pictures to train on, fewer than one batch of run.batch = {}; \
+                 set a smaller batch or add pictures",
+                pictures.train.len(),
+                settings.run.batch
+            );
+        }
+        let mut trainer = Trainer::new(settings, &chosen.device);
+        let schedules = Schedules::new(SchedulePlan::new(settings, steps_per_epoch));
+        let (mut first_step, mut best_knn, mut saved) = (0, None, None);
+        let mut warnings = Vec::new();
+        if job.resume {
+            let (found, more) = checkpoint::newest(&job.folder);
+            warnings = more;
+            if let Some(found) = found {
+                found.restore(&mut trainer).with_context(|| {
+                    format!("the checkpoint in {} does not fit its settings", job.folder.display())
+                })?;
+                (first_step, best_knn) = (found.step, found.best_knn);
+                saved = Some((found.step, checkpoint::path_for(&job.folder, found.step)));
+            }
+        }
+        let plan = Plan {
+            source: job.run.source.clone(),
+            train_pictures: pictures.train.len(),
+            test_pictures: pictures.test.as_ref().map_or(0, |test| test.len()),
+            classes: pictures.train.classes().len(),
+            device: chosen.name.clone(),
+            device_reason: chosen.reason.clone(),
+            parameters: trainer.student.count(),
+            backbone_parameters: estimate::backbone_parameters(&trainer.student),
+            memory: estimate::training_bytes(settings, trainer.student.count()),
+            steps_per_epoch,
+            epochs: settings.run.epochs,
+            total_steps: schedules.total_steps(),
+            first_step,
+            folder: job.folder.clone(),
+        };
+        let mut run = Run {
+            job,
+            trainer,
+            schedules,
+            evaluator: Evaluator::new(pictures, settings),
+            folder,
+            emit,
+            plan,
+            best_knn,
+            untrained_knn: None,
+            broken: BTreeMap::new(),
+            started: Instant::now(),
+            warnings: Vec::new(),
+            saved,
+        };
+        run.folder.rewind(first_step)?;
+        (run.emit)(Event::Plan(Box::new(run.plan.clone())));
+        for warning in warnings {
+            run.warn(warning)?;
+        }
+        run.note_broken(&pictures.warnings)?;
+        Ok(run)
+    }
+
+    fn train(&mut self, pictures: &Pictures, control: &Control) -> Result<Summary> {
+        let settings = self.job.settings.run.clone();
+        let (first, total) = (self.plan.first_step, self.plan.total_steps);
+        let per_epoch = self.plan.steps_per_epoch;
+        let every = |value: usize| if value == 0 { per_epoch } else { value };
+        let (eval_every, save_every) = (every(settings.eval_every), every(settings.checkpoint_every));
+        let limit = match settings.max_steps {
+            0 => total,
+            steps => total.min(steps),
+        };
+        let start = Instant::now();
+        let minutes = |start: Instant| start.elapsed().as_secs_f64() / 60.0;
+        if first == 0 {
+            self.measure(0)?;
+        }
+        let loader_plan = loader_plan(&self.job.settings);
+        let position = (first / per_epoch, first % per_epoch);
+        let mut loader = Loader::new(pictures.train.clone(), loader_plan, position)?;
+        (self.emit)(Event::Phase("warming up".into()));
+
+        let mut pending: Option<Pending> = None;
+        let mut step = first;
+        let mut ending = if step >= total { Ending::Finished } else { Ending::Limit };
+        while step < limit {
+            let begun = Instant::now();
+            let batch = loader.next_batch()?;
+            self.note_broken(&batch.failures)?;
+            let epoch = step / per_epoch;
+            let report = self.trainer.step(&batch, step, epoch, self.schedules.at(step));
+            // The step before is read now, when the device has this one to work on.
+            self.finish(pending.take(), pictures)?;
+            pending = Some(Pending { report, images: batch.images, begun });
+            step += 1;
+            if step == first + WARM_UP_STEPS {
+                (self.emit)(Event::Phase("training".into()));
+            }
+
+            let stop = control.stopping();
+            let late = settings.max_minutes > 0.0 && minutes(start) >= settings.max_minutes;
+            let last = step == limit || stop || late;
+            if last || step % eval_every == 0 || step % save_every == 0 {
+                self.finish(pending.take(), pictures)?;
+            }
+            if !stop && (last || step % eval_every == 0) {
+                self.measure(step)?;
+            }
+            if last || step % save_every == 0 {
+                self.save(step)?;
+            }
+            if last {
+                ending = match (stop, step == total) {
+                    (_, true) => Ending::Finished,
+                    (true, false) => Ending::Stopped,
+                    (false, false) => Ending::Limit,
+                };
+                break;
+            }
+        }
+        drop(loader);
+        let report = self.report(step, ending)?;
+        let checkpoint = self.saved.clone().map(|(_, path)| path).unwrap_or_default();
+        Ok(Summary {
+            ending,
+            steps: step,
+            checkpoint,
+            report,
+            best_knn: self.best_knn,
+            broken: self.broken.keys().cloned().collect(),
+        })
+    }
+
+    /// Reads the report of a step, checks it and passes it on.
+    fn finish(&mut self, pending: Option<Pending>, pictures: &Pictures) -> Result<()> {
+        let Some(Pending { report, images, begun }) = pending else { return Ok(()) };
+        let numbers = report.read();
+        let seconds = begun.elapsed().as_secs_f64();
+        if !numbers.loss.is_finite() {
+            bail!(self.not_finite(&numbers, &images, &*pictures.train));
+        }
+        let metrics = step_metrics(&numbers, seconds, images.len());
+        let every = self.job.settings.run.log_every;
+        if numbers.step % every.max(1) == 0 {
+            self.folder.metric("step", &metrics)?;
+        }
+        (self.emit)(Event::Step(Box::new(metrics)));
+        Ok(())
+    }
+
+    fn not_finite(&self, numbers: &StepNumbers, images: &[usize], source: &dyn Source) -> String {
+        let names: Vec<String> = images.iter().map(|&i| source.name(i)).collect();
+        let last = match &self.saved {
+            Some((step, path)) => format!("the last good checkpoint is {} (step {step})", path.display()),
+            None => "no checkpoint was written yet".into(),
+        };
+        format!(
+            "the loss is {} at step {}; {last}. A lower optim.lr or a smaller optim.clip usually \
+             helps. Pictures of this batch:\n  {}",
+            numbers.loss,
+            numbers.step,
+            names.join("\n  ")
+        )
+    }
+
+    fn measure(&mut self, step: usize) -> Result<()> {
+        (self.emit)(Event::Phase("measuring".into()));
+        let (metrics, failures) = self.evaluator.measure(&self.trainer, step)?;
+        self.note_broken(&failures)?;
+        self.folder.metric("eval", &metrics)?;
+        if step == 0 {
+            self.untrained_knn = metrics.knn;
+        }
+        if let Some(knn) = metrics.knn
+            && step > 0
+            && self.best_knn.is_none_or(|best| knn > best)
+        {
+            self.best_knn = Some(knn);
+            let checkpoint = Checkpoint::of(&self.trainer, step, self.best_knn);
+            checkpoint.write(&checkpoint::best_path(&self.folder.path), Precision::Full)?;
+        }
+        (self.emit)(Event::Eval(Box::new(metrics)));
+        (self.emit)(Event::Phase("training".into()));
+        Ok(())
+    }
+
+    fn save(&mut self, step: usize) -> Result<()> {
+        let path = checkpoint::path_for(&self.folder.path, step);
+        Checkpoint::of(&self.trainer, step, self.best_knn).write(&path, Precision::Full)?;
+        self.saved = Some((step, path.clone()));
+        (self.emit)(Event::Checkpoint { step, path });
+        if let Err(error) = checkpoint::prune(&self.folder.path, self.job.settings.run.keep) {
+            self.warn(format!("an old checkpoint cannot be deleted: {error}"))?;
+        }
+        Ok(())
+    }
+
+    fn warn(&mut self, text: String) -> Result<()> {
+        self.warnings.push(text.clone());
+        self.tell(text)
+    }
+
+    fn tell(&mut self, text: String) -> Result<()> {
+        self.folder.log(&format!("warning: {text}"))?;
+        (self.emit)(Event::Warning(text));
+        Ok(())
+    }
+
+    fn note_broken(&mut self, failures: &[LoadError]) -> Result<()> {
+        for failure in failures {
+            let text = failure.to_string();
+            if self.broken.insert(text.clone(), failure.clone()).is_none() {
+                self.tell(text)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn report(&mut self, step: usize, ending: Ending) -> Result<PathBuf> {
+        let (settings, plan) = (&self.job.settings, &self.plan);
+        let preset = self.job.run.preset.clone().unwrap_or_else(|| "defaults".into());
+        let base = crate::settings::preset(&preset).and_then(|p| p.settings()).unwrap_or_default();
+        let text = |key: &str, settings: &Settings| {
+            let value = crate::settings::Row::find(key).map(|row| row.get(settings));
+            value.map(|value| value.to_string()).unwrap_or_default()
+        };
+        let changed = settings.diff(&base).into_iter().map(|key| ChangedSetting {
+            key: key.to_owned(),
+            value: text(key, settings),
+            preset: text(key, &base),
+        });
+        let total = |name: &str, value: String| (name.to_owned(), value);
+        let mut totals = vec![
+            total("steps", format!("{step} of {}", plan.total_steps)),
+            total("pictures seen", (step * settings.run.batch).to_string()),
+            total("time of this session", format!("{:.1} min", self.started.elapsed().as_secs_f64() / 60.0)),
+            total("parameters", format!("{} ({} in the backbone)", plan.parameters, plan.backbone_parameters)),
+        ];
+        if let Some(bytes) = super::bench::peak_memory() {
+            totals.push(total("peak memory", format!("{:.2} GiB", bytes as f64 / (1u64 << 30) as f64)));
+        }
+        let outcome = match ending {
+            Ending::Finished => "finished".to_owned(),
+            Ending::Limit => format!("reached its limit after step {step}"),
+            Ending::Stopped => format!("stopped by the user after step {step}"),
+        };
+        let facts = ReportFacts {
+            title: self.folder.path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+            outcome,
+            source: format!(
+                "{}: {} pictures, {} classes, {} test pictures",
+                plan.source, plan.train_pictures, plan.classes, plan.test_pictures
+            ),
+            device: format!("{} ({})", plan.device, plan.device_reason),
+            preset,
+            changed: changed.collect(),
+            totals,
+            prototypes: settings.head.out_dim,
+            prototypes_patch: settings.head.patch_out_dim,
+            baselines: (self.untrained_knn.map(|knn| ("untrained network".to_owned(), knn)))
+                .into_iter()
+                .collect(),
+            warnings: self.warnings.clone(),
+            broken: self.broken.values().cloned().collect(),
+        };
+        report::write(&self.folder.path, &facts)?;
+        Ok(self.folder.path.join("report.md"))
+    }
+}
+
+/// A step that was started and not yet read.
+struct Pending {
+    report: StepReport,
+    images: Vec<usize>,
+    begun: Instant,
+}
+
+fn step_metrics(numbers: &StepNumbers, seconds: f64, images: usize) -> StepMetrics {
+    let at = |terms: &[f32], i: usize| terms.get(i).copied().unwrap_or_default();
+    let crops = numbers.patch.len();
+    let distinct = |values: &[u32]| values.iter().collect::<BTreeSet<_>>().len();
+    StepMetrics {
+        step: numbers.step,
+        epoch: numbers.epoch,
+        loss: numbers.loss,
+        // The row of student view 2 is matched with the teacher's view 1, and the other way round.
+        cls_12: at(&numbers.class, 1),
+        cls_21: at(&numbers.class, 0),
+        cls_local: numbers.class.iter().skip(crops).sum(),
+        patch_1: at(&numbers.patch, 0),
+        patch_2: at(&numbers.patch, 1),
+        lr: numbers.scheduled.lr,
+        weight_decay: numbers.scheduled.weight_decay,
+        momentum: numbers.scheduled.momentum,
+        teacher_temp: numbers.scheduled.teacher_temp,
+        teacher_patch_temp: numbers.scheduled.teacher_patch_temp,
+        grad_norm: numbers.grad_norm(),
+        entropy_cls: numbers.entropy_class,
+        entropy_patch: numbers.entropy_patch,
+        prototypes_used: distinct(&numbers.class_prototypes),
+        prototypes_used_patch: distinct(&numbers.patch_prototypes),
+        agreement: numbers.agreement,
+        seconds,
+        images_per_second: images as f64 / seconds,
+    }
+}
+
+/// A job that goes on with the run in `folder`.
+///
+/// # Errors
+/// A folder that holds no run, or whose files are damaged.
+pub fn resume(folder: &Path) -> Result<Job> {
+    let (run, settings) = RunFolder::read(folder)?;
+    Ok(Job { run, settings, folder: folder.to_owned(), resume: true })
+}

@@ -56,11 +56,7 @@ pub(super) fn bicycle(canvas: &mut Canvas, dice: &mut Dice) {
         (-0.1, -0.35),
         (-0.38, -0.32),
     ]);
-    canvas.fill(
-        &saddle,
-        Ink::Flat(INK.mix(wood_or(dice), 0.6)),
-        Part::Saddle,
-    );
+    canvas.fill(&saddle, Ink::Flat(INK.mix(trim(dice), 0.6)), Part::Saddle);
     let pedal = Shape::new().lines(&[
         (crank.0 - 0.12, crank.1 - 0.1),
         (crank.0 + 0.12, crank.1 + 0.12),
@@ -77,7 +73,8 @@ pub(super) fn bicycle(canvas: &mut Canvas, dice: &mut Dice) {
     }
 }
 
-fn wood_or(dice: &mut Dice) -> Rgb {
+/// Leather or plastic.
+fn trim(dice: &mut Dice) -> Rgb {
     if dice.chance(0.5) {
         wood(dice)
     } else {

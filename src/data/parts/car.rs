@@ -89,7 +89,7 @@ fn car_side(canvas: &mut Canvas, dice: &mut Dice) {
         arch(canvas, x, 0.45, wheels.2);
         wheel(canvas, x, 0.45, wheels.2, rim);
     }
-    let light = (dice.between(0.11, 0.145), dice.between(0.1, 0.14));
+    let light = (dice.between(0.125, 0.155), dice.between(0.12, 0.15));
     lamp(
         canvas,
         (0.86, bonnet + 0.14),
@@ -99,7 +99,7 @@ fn car_side(canvas: &mut Canvas, dice: &mut Dice) {
     );
     tail_lamp(
         canvas,
-        [-1.0, boot + 0.02, -0.82, boot + 0.26],
+        [-1.02, boot + 0.01, -0.8, boot + 0.29],
         tail_light(dice),
     );
 }

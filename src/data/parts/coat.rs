@@ -20,6 +20,7 @@ pub(super) struct Coat {
     pub kind: Kind,
 }
 
+/// How a coat is drawn.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     Plain,
@@ -61,6 +62,7 @@ impl Coat {
         }
     }
 
+    /// Orange, golden or white, under dark stripes.
     pub(super) fn tiger(dice: &mut Dice) -> Self {
         let orange = Rgb(0.96, 0.60, 0.20).mix(Rgb(0.86, 0.42, 0.12), dice.between(0.0, 1.0));
         let base = match dice.count(0, 5) {
@@ -76,6 +78,7 @@ impl Coat {
         }
     }
 
+    /// White to sand, under black to brown stripes.
     pub(super) fn zebra(dice: &mut Dice) -> Self {
         let base = WHITE.mix(Rgb(0.90, 0.80, 0.66), dice.between(0.0, 0.7));
         Self {
@@ -86,6 +89,7 @@ impl Coat {
         }
     }
 
+    /// Golden, sandy or grey, under dark rings.
     pub(super) fn leopard(dice: &mut Dice) -> Self {
         let base = match dice.count(0, 4) {
             0 => Rgb(0.84, 0.85, 0.86),

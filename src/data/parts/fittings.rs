@@ -9,6 +9,7 @@ use super::dice::Dice;
 use super::part::Part;
 use super::shape::Shape;
 
+/// White, yellowish or bluish.
 pub(super) fn headlight(dice: &mut Dice) -> Rgb {
     dice.pick([
         Rgb(1.0, 0.98, 0.82),
@@ -17,6 +18,7 @@ pub(super) fn headlight(dice: &mut Dice) -> Rgb {
     ])
 }
 
+/// Red to orange.
 pub(super) fn tail_light(dice: &mut Dice) -> Rgb {
     hsv(
         dice.between(-0.03, 0.06),
@@ -25,7 +27,7 @@ pub(super) fn tail_light(dice: &mut Dice) -> Rgb {
     )
 }
 
-/// A lamp with a rim; `round` or upright.
+/// A round lamp with a rim and a glint.
 pub(super) fn lamp(
     canvas: &mut Canvas,
     at: (f32, f32),
@@ -41,7 +43,7 @@ pub(super) fn lamp(
     canvas.glaze(&glint, Ink::Clear(WHITE, 0.75));
 }
 
-/// A boxy lamp at the tail.
+/// A boxy tail-light in the box `area` (left, top, right, bottom).
 pub(super) fn tail_lamp(canvas: &mut Canvas, area: [f32; 4], colour: Rgb) {
     let [left, top, right, bottom] = area;
     let lamp = Shape::new().block(left, top, right, bottom, 0.06);
@@ -50,6 +52,7 @@ pub(super) fn tail_lamp(canvas: &mut Canvas, area: [f32; 4], colour: Rgb) {
     canvas.glaze(&glint, Ink::Clear(WHITE, 0.28));
 }
 
+/// A tyre of radius `r` with its hub.
 pub(super) fn wheel(canvas: &mut Canvas, x: f32, y: f32, r: f32, hub: Rgb) {
     let tyre = Shape::new().ellipse(x, y, r, r);
     canvas.fill(&tyre, Ink::Flat(Rgb(0.13, 0.13, 0.15)), Part::Wheel);
@@ -63,6 +66,7 @@ pub(super) fn wheel(canvas: &mut Canvas, x: f32, y: f32, r: f32, hub: Rgb) {
     );
 }
 
+/// The dark gap above a wheel of radius `r`.
 pub(super) fn arch(canvas: &mut Canvas, x: f32, y: f32, r: f32) {
     let gap = Shape::new().ellipse(x, y, r * 1.18, r * 1.18);
     canvas.glaze(&gap, Ink::Clear(INK, 0.75));
@@ -85,6 +89,7 @@ pub(super) fn pane(canvas: &mut Canvas, shape: &Shape, colour: Rgb) {
     });
 }
 
+/// Steel, lighter or darker.
 pub(super) fn hub(dice: &mut Dice) -> Rgb {
     let tone = dice.between(0.65, 0.92);
     Rgb(tone, tone, tone + 0.03)

@@ -267,7 +267,10 @@ fn leaves(canvas: &mut Canvas, dice: &mut Dice, crown: &Shape, tone: Rgb) {
 fn speckle(canvas: &mut Canvas, dice: &mut Dice, colour: Rgb, r: f32, n: usize) {
     let mut dots = Shape::new();
     for _ in 0..n {
-        let (turn, far) = (dice.between(0.0, 6.28), dice.between(0.1, 0.45));
+        let (turn, far) = (
+            dice.between(0.0, std::f32::consts::TAU),
+            dice.between(0.1, 0.45),
+        );
         dots = dots.ellipse(far * turn.cos(), -0.28 + far * turn.sin(), r, r);
     }
     canvas.glaze(&dots, Ink::Flat(colour));

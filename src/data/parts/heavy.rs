@@ -61,11 +61,11 @@ fn bus_side(canvas: &mut Canvas, dice: &mut Dice) {
     lamp(
         canvas,
         (0.91, 0.32),
-        (0.12, 0.11),
+        (0.135, 0.13),
         headlight(dice),
         Part::Headlight,
     );
-    tail_lamp(canvas, [-1.0, 0.16, -0.84, 0.42], tail_light(dice));
+    tail_lamp(canvas, [-1.02, 0.12, -0.82, 0.42], tail_light(dice));
 }
 
 fn bus_front(canvas: &mut Canvas, dice: &mut Dice) {
@@ -172,9 +172,9 @@ pub(super) fn truck(canvas: &mut Canvas, dice: &mut Dice) {
     lamp(
         canvas,
         (0.91, 0.22),
-        (0.11, 0.12),
+        (0.125, 0.135),
         headlight(dice),
         Part::Headlight,
     );
-    tail_lamp(canvas, [-1.04, 0.22, -0.88, 0.44], tail_light(dice));
+    tail_lamp(canvas, [-1.06, 0.18, -0.86, 0.46], tail_light(dice));
 }

@@ -22,7 +22,7 @@ pub(super) fn expose(rgb: &mut [u8], size: usize, dice: &mut Dice) {
     } else {
         0.0
     };
-    // Xorshift (Marsaglia 2003), never 0: good enough for grain and 20 times as fast as the dice.
+    // Xorshift (Marsaglia 2003), never 0: good enough for grain, and a few operations a pixel.
     let mut state = dice.seed() | 1;
     let step = 2.0 / size.max(1) as f32;
     for (row, line) in rgb.chunks_exact_mut(size.max(1) * 3).enumerate() {

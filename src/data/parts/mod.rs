@@ -97,11 +97,6 @@ impl Parts {
         }
     }
 
-    /// Width and height of every picture, in pixels.
-    pub fn size(&self) -> usize {
-        self.size
-    }
-
     fn class(&self, index: usize) -> &'static Class {
         &CLASSES[index % CLASSES.len()]
     }

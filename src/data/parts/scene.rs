@@ -294,12 +294,19 @@ fn paper(canvas: &mut Canvas, dice: &mut Dice) {
     for _ in 0..dice.count(4, 9) {
         let (x, y) = (dice.between(0.0, 1.0), dice.between(0.0, 1.0));
         let r = dice.between(0.04, 0.17);
-        let turn = dice.between(0.0, 6.28);
-        let corner = |k: f32| (x + r * (turn + k).cos(), y + r * (turn + k).sin());
+        let turn = dice.between(0.0, std::f32::consts::TAU);
+        let polygon = |n: usize| {
+            let corner = |k: usize| {
+                let angle = turn + std::f32::consts::TAU * k as f32 / n as f32;
+                (x + r * angle.cos(), y + r * angle.sin())
+            };
+            let corners: Vec<(f32, f32)> = (0..n).map(corner).collect();
+            Shape::new().polygon(&corners)
+        };
         let shape = match kind {
             0 => Shape::new().ellipse(x, y, r, r),
-            1 => Shape::new().polygon(&[corner(0.0), corner(2.1), corner(4.2)]),
-            _ => Shape::new().polygon(&[corner(0.0), corner(1.57), corner(3.14), corner(4.71)]),
+            1 => polygon(3),
+            _ => polygon(4),
         };
         let tone = base.mix(vivid(dice), dice.between(0.15, 0.4));
         canvas.glaze(&shape, Ink::Clear(tone, 0.7));

@@ -14,7 +14,7 @@ pub(super) fn zebra(canvas: &mut Canvas, dice: &mut Dice) {
         face(canvas, dice, &coat);
     } else {
         // The head reaches far ahead: the whole is moved back to lie in -1..1.
-        let back = Transform::from_translate(-0.12, 0.0).pre_scale(0.94, 1.0);
+        let back = Transform::from_translate(-0.14, 0.0).pre_scale(0.9, 1.0);
         canvas.within(back, |canvas| standing(canvas, dice, &coat));
     }
 }

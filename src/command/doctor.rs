@@ -13,7 +13,7 @@ pub struct Args {
     #[command(flatten)]
     device: super::DeviceArg,
     /// Steps to train
-    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u16).range(2..=1000))]
+    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=1000))]
     steps: u16,
     /// Shapes like a real run's, for which a GPU takes other kernels; takes longer
     #[arg(long)]

@@ -34,14 +34,14 @@ struct Terminal {
     bar: ProgressBar,
     /// Whether the bar is drawn; where it is not (a file, a pipe), lines are printed instead.
     drawn: bool,
-    speed: f64,
+    seconds: f64,
     next_line: usize,
 }
 
 impl Terminal {
     fn new() -> Self {
         let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
-        Terminal { drawn: !bar.is_hidden(), bar, speed: 0.0, next_line: 0 }
+        Terminal { drawn: !bar.is_hidden(), bar, seconds: 0.0, next_line: 0 }
     }
 
     fn line(&self, text: impl AsRef<str>) {
@@ -82,13 +82,16 @@ impl Terminal {
     }
 
     fn step(&mut self, step: &StepMetrics) {
-        self.speed = match self.speed {
-            0.0 => step.images_per_second,
-            speed => 0.9 * speed + 0.1 * step.images_per_second,
+        // Times are averaged, not speeds: one step that seems to take no time must not count for
+        // a thousand.
+        self.seconds = match self.seconds {
+            0.0 => step.seconds,
+            seconds => 0.9 * seconds + 0.1 * step.seconds,
         };
+        let speed = step.images_per_second * step.seconds / self.seconds;
         let text = format!(
             "loss {:.3} (class {:.3} {:.3}, patch {:.3} {:.3})  {:.1} images/s",
-            step.loss, step.cls_12, step.cls_21, step.patch_1, step.patch_2, self.speed
+            step.loss, step.cls_12, step.cls_21, step.patch_1, step.patch_2, speed
         );
         self.bar.set_position(step.step as u64 + 1);
         if !self.drawn && step.step >= self.next_line {

@@ -51,8 +51,8 @@ pub fn adjust_brightness(picture: &mut Picture, factor: f32) {
 /// `Contrast`: a blend with the mean of the grey picture, rounded).
 pub fn adjust_contrast(picture: &mut Picture, factor: f32) {
     let mut sum = 0u64;
-    widest(|| {
-        for_each_group(&mut picture.rgb, false, |r, g, b, count| {
+    widest(#[inline(always)] || {
+        for_each_group(&mut picture.rgb, false, #[inline(always)] |r, g, b, count| {
             let group = r.iter().zip(&*g).zip(&*b).take(count);
             sum += u64::from(group.map(|((&r, &g), &b)| u32::from(grey(r, g, b))).sum::<u32>());
         });
@@ -64,8 +64,8 @@ pub fn adjust_contrast(picture: &mut Picture, factor: f32) {
 
 /// Moves every pixel away from its own grey (factor > 1) or towards it (Pillow's `Color`).
 pub fn adjust_saturation(picture: &mut Picture, factor: f32) {
-    widest(|| {
-        for_each_group(&mut picture.rgb, true, |r, g, b, _| {
+    widest(#[inline(always)] || {
+        for_each_group(&mut picture.rgb, true, #[inline(always)] |r, g, b, _| {
             for ((r, g), b) in r.iter_mut().zip(g.iter_mut()).zip(b.iter_mut()) {
                 let grey = grey(*r, *g, *b);
                 *r = blend(grey, *r, factor);
@@ -78,8 +78,8 @@ pub fn adjust_saturation(picture: &mut Picture, factor: f32) {
 
 /// Replaces every pixel by its grey.
 pub fn make_grey(picture: &mut Picture) {
-    widest(|| {
-        for_each_group(&mut picture.rgb, true, |r, g, b, _| {
+    widest(#[inline(always)] || {
+        for_each_group(&mut picture.rgb, true, #[inline(always)] |r, g, b, _| {
             for ((r, g), b) in r.iter_mut().zip(g.iter_mut()).zip(b.iter_mut()) {
                 let grey = grey(*r, *g, *b);
                 (*r, *g, *b) = (grey, grey, grey);

@@ -278,6 +278,9 @@ fn settings(wide: bool) -> Settings {
     s.optim.lr = 1e-3 * 256.0 / s.run.batch as f64;
     s.optim.teacher_momentum = 0.9;
     s.optim.clip = 0.1;
+    // AdamW divides a gradient by its own size, rounding included, where it is larger than this; with
+    // the usual 1e-8 the student would show nothing but the rounding of its smallest gradients.
+    s.optim.eps = 1e-5;
     settings
 }
 

@@ -69,11 +69,14 @@ struct Run<'a> {
     emit: &'a mut dyn FnMut(Event),
     plan: Plan,
     best_knn: Option<f64>,
+    is_cpu: bool,
     /// k-NN of the untrained network.
     untrained_knn: Option<f64>,
     /// Pictures that could not be used, by their message.
     broken: BTreeMap<String, LoadError>,
     started: Instant,
+    /// When the last step's numbers were there: what lies between two is a step's time.
+    last_read: Instant,
     warnings: Vec<String>,
     /// Where the newest checkpoint is.
     saved: Option<(usize, PathBuf)>,
@@ -137,9 +140,11 @@ impl<'a> Run<'a> {
             emit,
             plan,
             best_knn,
+            is_cpu: chosen.is_cpu,
             untrained_knn: None,
             broken: BTreeMap::new(),
             started: Instant::now(),
+            last_read: Instant::now(),
             warnings: Vec::new(),
             saved,
         };
@@ -171,19 +176,23 @@ impl<'a> Run<'a> {
         let position = (first / per_epoch, first % per_epoch);
         let mut loader = Loader::new(pictures.train.clone(), loader_plan, position)?;
         (self.emit)(Event::Phase("warming up".into()));
+        self.last_read = Instant::now();
 
         let mut pending: Option<Pending> = None;
         let mut step = first;
         let mut ending = if step >= total { Ending::Finished } else { Ending::Limit };
         while step < limit {
-            let begun = Instant::now();
             let batch = loader.next_batch()?;
             self.note_broken(&batch.failures)?;
             let epoch = step / per_epoch;
             let report = self.trainer.step(&batch, step, epoch, self.schedules.at(step));
-            // The step before is read now, when the device has this one to work on.
+            // The step before is read now, when a GPU has this one to work on; the CPU has nothing
+            // to be kept busy with.
             self.finish(pending.take(), pictures)?;
-            pending = Some(Pending { report, images: batch.images, begun });
+            pending = Some(Pending { report, images: batch.images });
+            if self.is_cpu {
+                self.finish(pending.take(), pictures)?;
+            }
             step += 1;
             if step == first + WARM_UP_STEPS {
                 (self.emit)(Event::Phase("training".into()));
@@ -225,9 +234,11 @@ impl<'a> Run<'a> {
 
     /// Reads the report of a step, checks it and passes it on.
     fn finish(&mut self, pending: Option<Pending>, pictures: &Pictures) -> Result<()> {
-        let Some(Pending { report, images, begun }) = pending else { return Ok(()) };
+        let Some(Pending { report, images }) = pending else { return Ok(()) };
         let numbers = report.read();
-        let seconds = begun.elapsed().as_secs_f64();
+        let now = Instant::now();
+        let seconds = (now - self.last_read).as_secs_f64();
+        self.last_read = now;
         if !numbers.loss.is_finite() {
             bail!(self.not_finite(&numbers, &images, &*pictures.train));
         }
@@ -273,6 +284,7 @@ impl<'a> Run<'a> {
         }
         (self.emit)(Event::Eval(Box::new(metrics)));
         (self.emit)(Event::Phase("training".into()));
+        self.last_read = Instant::now();
         Ok(())
     }
 
@@ -364,7 +376,6 @@ impl<'a> Run<'a> {
 struct Pending {
     report: StepReport,
     images: Vec<usize>,
-    begun: Instant,
 }
 
 fn step_metrics(numbers: &StepNumbers, seconds: f64, images: usize) -> StepMetrics {

@@ -12,8 +12,8 @@ use super::lanes::{for_each_group, widest};
 /// image: the shift is cut, not rounded, to 1/255 of a turn and added modulo 256).
 pub fn shift_hue(picture: &mut Picture, turns: f64) {
     let shift = (turns * 255.0) as i32 as u8;
-    widest(|| {
-        for_each_group(&mut picture.rgb, true, |r, g, b, _| {
+    widest(#[inline(always)] || {
+        for_each_group(&mut picture.rgb, true, #[inline(always)] |r, g, b, _| {
             for ((r, g), b) in r.iter_mut().zip(g.iter_mut()).zip(b.iter_mut()) {
                 let (h, s, v) = to_hsv(*r, *g, *b);
                 (*r, *g, *b) = to_rgb(h.wrapping_add(shift), s, v);

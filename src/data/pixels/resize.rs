@@ -176,7 +176,7 @@ fn taps(from: usize, to: usize, filter: Filter) -> Vec<Taps> {
 fn resample(picture: &[u8], row: usize, from: usize, to: usize, filter: Filter) -> Vec<u8> {
     let taps = taps(from, to, filter);
     let mut out = vec![0; row * to];
-    widest(|| {
+    widest(#[inline(always)] || {
         for (taps, out) in taps.iter().zip(out.chunks_exact_mut(row)) {
             let rows = &picture[taps.first * row..][..taps.weights.len() * row];
             let (groups, rest) = out.as_chunks_mut::<GROUP>();

@@ -12,14 +12,23 @@ const STEPS: usize = 24;
 
 fn program() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_patchlight"));
-    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+    command
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped());
     command
 }
 
 /// A run small enough to be made twenty times: seconds on one core.
 fn start(folder: &Path) -> Command {
     let mut command = program();
-    command.arg("train").arg("parts").arg("--device").arg("cpu").arg("--out").arg(folder);
+    command
+        .arg("train")
+        .arg("parts")
+        .arg("--device")
+        .arg("cpu")
+        .arg("--out")
+        .arg(folder);
     for set in [
         "data.images=48",
         "data.size=32",
@@ -62,7 +71,9 @@ fn finish(mut command: Command) {
 fn last_weights(folder: &Path) -> Vec<HostTensors> {
     let path = patchlight::session::checkpoint::path_for(folder, STEPS);
     let checkpoint = Checkpoint::read(&path).expect("the run has ended with a checkpoint");
-    ["student", "teacher", "optimizer", "centre"].map(|part| checkpoint.part(part)).into()
+    ["student", "teacher", "optimizer", "centre"]
+        .map(|part| checkpoint.part(part))
+        .into()
 }
 
 /// The loss of every step, by step.
@@ -113,7 +124,11 @@ fn a_killed_run_resumes_to_the_same_weights_bit_for_bit() {
         state ^= state << 5;
         let share = f64::from(state % 1000) / 1000.0;
         let writing = attempt % 2 == 1;
-        if !kill_after(&mut child, duration.mul_f64(share * 0.5), writing.then_some(&*killed)) {
+        if !kill_after(
+            &mut child,
+            duration.mul_f64(share * 0.5),
+            writing.then_some(&*killed),
+        ) {
             // It came to its end before it was killed: take checkpoints away, so that it goes on.
             for (step, path) in patchlight::session::checkpoint::list(&killed) {
                 if step > STEPS / 4 {
@@ -135,14 +150,20 @@ fn kill_after(child: &mut Child, delay: Duration, folder: Option<&Path>) -> bool
     if let Some(folder) = folder {
         let limit = Instant::now() + Duration::from_secs(2);
         while Instant::now() < limit && child.try_wait().ok().flatten().is_none() {
-            let entries = std::fs::read_dir(folder.join("checkpoints")).into_iter().flatten();
-            let is_partial = |e: std::fs::DirEntry| e.path().extension().is_some_and(|x| x == "partial");
+            let entries = std::fs::read_dir(folder.join("checkpoints"))
+                .into_iter()
+                .flatten();
+            let is_partial =
+                |e: std::fs::DirEntry| e.path().extension().is_some_and(|x| x == "partial");
             if entries.flatten().any(is_partial) {
                 break;
             }
         }
     }
-    let running = child.try_wait().expect("the program can be asked").is_none();
+    let running = child
+        .try_wait()
+        .expect("the program can be asked")
+        .is_none();
     // SIGKILL: no handler runs, nothing is flushed.
     let _ = child.kill();
     let _ = child.wait();
@@ -154,18 +175,36 @@ fn kill_after(child: &mut Child, delay: Duration, folder: Option<&Path>) -> bool
 fn an_interrupt_saves_and_exits_with_130() {
     let root = tempfile::tempdir().expect("a temporary folder");
     let folder = run_folder(&root, "interrupted");
-    let child = start(&folder).arg("--set").arg("run.epochs=400").spawn().expect("it starts");
+    let child = start(&folder)
+        .arg("--set")
+        .arg("run.epochs=400")
+        .spawn()
+        .expect("it starts");
     let limit = Instant::now() + Duration::from_secs(60);
     while losses_so_far(&folder) < 3 && Instant::now() < limit {
         std::thread::sleep(Duration::from_millis(50));
     }
     let pid = child.id().to_string();
-    let sent = Command::new("kill").args(["-INT", &pid]).status().expect("kill exists");
+    let sent = Command::new("kill")
+        .args(["-INT", &pid])
+        .status()
+        .expect("kill exists");
     assert!(sent.success());
     let output = child.wait_with_output().expect("it ends");
-    assert_eq!(output.status.code(), Some(130), "{}", String::from_utf8_lossy(&output.stderr));
-    let (step, _) = patchlight::session::checkpoint::list(&folder).pop().expect("a checkpoint");
-    assert_eq!(losses(&folder).len(), step, "every step before the checkpoint is in the metrics");
+    assert_eq!(
+        output.status.code(),
+        Some(130),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let (step, _) = patchlight::session::checkpoint::list(&folder)
+        .pop()
+        .expect("a checkpoint");
+    assert_eq!(
+        losses(&folder).len(),
+        step,
+        "every step before the checkpoint is in the metrics"
+    );
 }
 
 #[cfg(unix)]
@@ -183,23 +222,45 @@ fn broken_pictures_are_named_and_do_not_stop_a_run() {
             let picture = image::RgbImage::from_fn(40, 30, |x, y| {
                 image::Rgb([(x as u8).wrapping_mul(i + 3), (y as u8) * 5, i * 20])
             });
-            picture.save(pictures.join(class).join(format!("{i}.png"))).expect("a picture");
+            picture
+                .save(pictures.join(class).join(format!("{i}.png")))
+                .expect("a picture");
         }
     }
-    std::fs::write(pictures.join("one/broken.jpg"), b"\xff\xd8\xff this is no picture").expect("a file");
+    std::fs::write(
+        pictures.join("one/broken.jpg"),
+        b"\xff\xd8\xff this is no picture",
+    )
+    .expect("a file");
     std::fs::write(pictures.join("two/empty.png"), b"").expect("a file");
     let folder = run_folder(&root, "run");
     let mut command = start(&folder);
-    command.args(["--set", "data.held_out=0", "--set", "run.epochs=3"]).stdout(Stdio::piped());
+    command
+        .args(["--set", "data.held_out=0", "--set", "run.epochs=3"])
+        .stdout(Stdio::piped());
     // The source is the third argument of `start`; a later one is not accepted, so build anew.
-    let arguments: Vec<_> = command.get_args().map(|a| match a.to_str() {
-        Some("parts") => pictures.clone().into_os_string(),
-        _ => a.to_owned(),
-    }).collect();
-    let output = program().args(arguments).stdout(Stdio::piped()).output().expect("it starts");
+    let arguments: Vec<_> = command
+        .get_args()
+        .map(|a| match a.to_str() {
+            Some("parts") => pictures.clone().into_os_string(),
+            _ => a.to_owned(),
+        })
+        .collect();
+    let output = program()
+        .args(arguments)
+        .stdout(Stdio::piped())
+        .output()
+        .expect("it starts");
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(output.status.success(), "{text}{}", String::from_utf8_lossy(&output.stderr));
-    assert!(text.contains("broken.jpg") && text.contains("empty.png"), "{text}");
+    assert!(
+        output.status.success(),
+        "{text}{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    assert!(
+        text.contains("broken.jpg") && text.contains("empty.png"),
+        "{text}"
+    );
     let report = std::fs::read_to_string(folder.join("report.md")).expect("a report");
     assert!(report.contains("broken.jpg") && report.contains("empty.png"));
 }
@@ -216,10 +277,17 @@ fn mistakes_are_explained() {
         (&["knn", "/no/such/file", "parts"], "/no/such/file"),
     ] {
         let root = tempfile::tempdir().expect("a temporary folder");
-        let output = program().current_dir(&root).args(arguments).output().expect("it starts");
+        let output = program()
+            .current_dir(&root)
+            .args(arguments)
+            .output()
+            .expect("it starts");
         let errors = String::from_utf8_lossy(&output.stderr);
         assert!(!output.status.success(), "{arguments:?} should fail");
-        assert!(errors.contains("error") && errors.contains(expected), "{arguments:?}: {errors}");
+        assert!(
+            errors.contains("error") && errors.contains(expected),
+            "{arguments:?}: {errors}"
+        );
         assert!(!errors.contains("panicked"), "{arguments:?}: {errors}");
     }
 }

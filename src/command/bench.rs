@@ -45,11 +45,20 @@ enum What {
 /// Measures and prints.
 pub fn run(args: Args) -> Result<()> {
     match args.what {
-        What::Step { size, steps, warm_up, json, device } => {
+        What::Step {
+            size,
+            steps,
+            warm_up,
+            json,
+            device,
+        } => {
             let all = sizes();
             let Some(size) = all.iter().find(|s| s.name == size) else {
                 let names: Vec<&str> = all.iter().map(|s| s.name).collect();
-                bail!("there is no size {size:?}; choose one of {}", names.join(", "));
+                bail!(
+                    "there is no size {size:?}; choose one of {}",
+                    names.join(", ")
+                );
             };
             let chosen = device::choose(&device.device)?;
             println!("({}) {}\non {}", size.name, size.about, chosen.name);

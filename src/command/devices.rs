@@ -22,7 +22,10 @@ pub fn run(args: Args) -> Result<()> {
     }
     let (order, reason) = preferred(&all, &args.device.device)?;
     if let Some(first) = order.first() {
-        println!("--device {} would take {}: {reason}.", args.device.device, first.id);
+        println!(
+            "--device {} would take {}: {reason}.",
+            args.device.device, first.id
+        );
     }
     Ok(())
 }
@@ -48,5 +51,9 @@ fn describe(adapter: &Adapter) -> String {
 /// `2.0 GiB`, `128 MiB`.
 fn size(bytes: u64) -> String {
     let mib = bytes as f64 / (1024.0 * 1024.0);
-    if mib < 1024.0 { format!("{mib:.0} MiB") } else { format!("{:.1} GiB", mib / 1024.0) }
+    if mib < 1024.0 {
+        format!("{mib:.0} MiB")
+    } else {
+        format!("{:.1} GiB", mib / 1024.0)
+    }
 }

@@ -13,7 +13,7 @@ pub struct Args {
     #[command(flatten)]
     device: super::DeviceArg,
     /// Steps to train
-    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u16).range(2..=1000))]
     steps: u16,
     /// Shapes like a real run's, for which a GPU takes other kernels; takes longer
     #[arg(long)]
@@ -31,7 +31,13 @@ pub struct Args {
 pub fn run(args: Args) -> Result<()> {
     let chosen = device::choose(&args.device.device)?;
     println!("device  {} ({})", chosen.name, chosen.reason);
-    let options = DoctorOptions { steps: args.steps.into(), wide: args.wide };
+    if chosen.is_cpu {
+        println!("the CPU is what others are compared with: this checks that it repeats itself");
+    }
+    let options = DoctorOptions {
+        steps: args.steps.into(),
+        wide: args.wide,
+    };
     let report = doctor(&chosen, options);
     print!("{}", table(&report));
     if let Some(path) = &args.json {
@@ -40,7 +46,10 @@ pub fn run(args: Args) -> Result<()> {
             .with_context(|| format!("cannot write the report to {}", path.display()))?;
     }
     if let Some(failure) = &report.failure {
-        bail!("{}: {failure}. Update its driver, or train with --device cpu", report.device);
+        bail!(
+            "{}: {failure}. Update its driver, or train with --device cpu",
+            report.device
+        );
     }
     let failed = report.checks.iter().filter(|check| !check.passed).count();
     if !report.passed {
@@ -57,19 +66,40 @@ pub fn run(args: Args) -> Result<()> {
 
 /// A line for each loss, parameter and centre, then the worst of each kind and the times.
 fn table(report: &DoctorReport) -> String {
-    let mut text = format!("{:<40}{:>12}{:>12}{:>12}\n", "parameter", "gradient", "student", "teacher");
+    let mut text = format!(
+        "{:<40}{:>12}{:>12}{:>12}\n",
+        "parameter", "gradient", "student", "teacher"
+    );
     let find = |quantity: Quantity, name: &str| {
-        report.checks.iter().find(|check| check.quantity == quantity && check.name == name)
+        report
+            .checks
+            .iter()
+            .find(|check| check.quantity == quantity && check.name == name)
     };
-    for check in report.checks.iter().filter(|check| check.quantity == Quantity::Student) {
+    for check in report
+        .checks
+        .iter()
+        .filter(|check| check.quantity == Quantity::Student)
+    {
         let columns = [Quantity::Gradient, Quantity::Student, Quantity::Teacher]
             .map(|quantity| cell(find(quantity, &check.name)));
         let [gradient, student, teacher] = columns;
-        text += &format!("{:<40}{gradient:>12}{student:>12}{teacher:>12}\n", check.name);
+        text += &format!(
+            "{:<40}{gradient:>12}{student:>12}{teacher:>12}\n",
+            check.name
+        );
     }
     for (quantity, what) in [(Quantity::Loss, "loss"), (Quantity::Centre, "centre")] {
-        for check in report.checks.iter().filter(|check| check.quantity == quantity) {
-            text += &format!("{:<40}{:>12}\n", format!("{what}: {}", check.name), cell(Some(check)));
+        for check in report
+            .checks
+            .iter()
+            .filter(|check| check.quantity == quantity)
+        {
+            text += &format!(
+                "{:<40}{:>12}\n",
+                format!("{what}: {}", check.name),
+                cell(Some(check))
+            );
         }
     }
     text += "\nlargest deviation, relative to the largest value of the tensor\n";
@@ -100,7 +130,11 @@ fn table(report: &DoctorReport) -> String {
 /// `1.2e-6 ✓`; nothing where nothing was compared.
 fn cell(check: Option<&Check>) -> String {
     match check {
-        Some(check) => format!("{:.1e} {}", check.deviation, if check.passed { '✓' } else { '✗' }),
+        Some(check) => format!(
+            "{:.1e} {}",
+            check.deviation,
+            if check.passed { '✓' } else { '✗' }
+        ),
         None => "–".to_string(),
     }
 }

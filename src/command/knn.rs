@@ -42,14 +42,32 @@ pub fn run(args: Args) -> Result<()> {
         train: limit(sources.train, args.max_train),
         test: limit(sources.test, args.max_test),
     };
-    println!("{} training pictures, {} test pictures", sources.train.len(), sources.test.len());
-    let rows = compare(&checkpoint, &sources, &chosen.device, args.student, args.baselines)?;
-    let Some(first) = rows.first() else { bail!("nothing was measured") };
-    let ks: Vec<String> = first.top1.iter().map(|(k, _)| format!("{:>9}", format!("k = {k}"))).collect();
+    println!(
+        "{} training pictures, {} test pictures",
+        sources.train.len(),
+        sources.test.len()
+    );
+    let rows = compare(
+        &checkpoint,
+        &sources,
+        &chosen.device,
+        args.student,
+        args.baselines,
+    )?;
+    let Some(first) = rows.first() else {
+        bail!("nothing was measured")
+    };
+    let ks: Vec<String> = first
+        .top1
+        .iter()
+        .map(|(k, _)| format!("{:>9}", format!("k = {k}")))
+        .collect();
     println!("{:24}{}", "top-1 accuracy", ks.join(""));
     for Row { name, top1 } in &rows {
-        let cells: Vec<String> =
-            top1.iter().map(|(_, accuracy)| format!("{:>7.2} %", 100.0 * accuracy)).collect();
+        let cells: Vec<String> = top1
+            .iter()
+            .map(|(_, accuracy)| format!("{:>7.2} %", 100.0 * accuracy))
+            .collect();
         println!("{name:24}{}", cells.join(""));
     }
     Ok(())

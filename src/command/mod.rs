@@ -4,6 +4,7 @@ mod bench;
 mod devices;
 mod doctor;
 mod knn;
+mod pack;
 mod resume;
 mod settings;
 mod terminal;
@@ -32,6 +33,8 @@ enum Command {
     Resume(resume::Args),
     /// k-NN accuracy of a checkpoint's features
     Knn(knn::Args),
+    /// Write a checkpoint without the optimizer's memory, in half precision
+    Pack(pack::Args),
     /// Every setting: default, range, unit, help
     Settings(settings::Args),
     /// The GPUs and the CPU of this machine, and which would be taken
@@ -51,7 +54,8 @@ const INTERRUPTED: u8 = 130;
 /// Whatever the command could not do, with what to do about it.
 pub fn run() -> Result<ExitCode> {
     // The flags of all settings are made from the settings table.
-    let command = Cli::command().mut_subcommand("train", |train| train.args(crate::settings::args()));
+    let command =
+        Cli::command().mut_subcommand("train", |train| train.args(crate::settings::args()));
     let matches = command.get_matches();
     let cli = Cli::from_arg_matches(&matches)?;
     let done = |()| ExitCode::SUCCESS;
@@ -62,6 +66,7 @@ pub fn run() -> Result<ExitCode> {
         }
         Some(Command::Resume(args)) => resume::run(args),
         Some(Command::Knn(args)) => knn::run(args).map(done),
+        Some(Command::Pack(args)) => pack::run(args).map(done),
         Some(Command::Settings(args)) => settings::run(args).map(done),
         Some(Command::Devices(args)) => devices::run(args).map(done),
         Some(Command::Doctor(args)) => doctor::run(args).map(done),

@@ -41,7 +41,12 @@ struct Terminal {
 impl Terminal {
     fn new() -> Self {
         let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
-        Terminal { drawn: !bar.is_hidden(), bar, seconds: 0.0, next_line: 0 }
+        Terminal {
+            drawn: !bar.is_hidden(),
+            bar,
+            seconds: 0.0,
+            next_line: 0,
+        }
     }
 
     fn line(&self, text: impl AsRef<str>) {
@@ -58,7 +63,8 @@ impl Terminal {
             Event::Step(step) => self.step(&step),
             Event::Eval(eval) => self.line(eval_line(&eval)),
             Event::Checkpoint { step, path } => {
-                self.bar.set_length(self.bar.length().unwrap_or_default().max(step as u64));
+                self.bar
+                    .set_length(self.bar.length().unwrap_or_default().max(step as u64));
                 log::debug!("checkpoint {}", path.display());
             }
             Event::Warning(text) => self.line(format!("warning: {text}")),
@@ -72,9 +78,9 @@ impl Terminal {
         self.bar.set_length(plan.total_steps as u64);
         self.bar.set_position(plan.first_step as u64);
         self.bar.reset_eta();
-        if let Ok(style) = ProgressStyle::with_template(
-            "{prefix:>10} {bar:24} {pos}/{len}  {msg}  ETA {eta}",
-        ) {
+        if let Ok(style) =
+            ProgressStyle::with_template("{prefix:>10} {bar:24} {pos}/{len}  {msg}  ETA {eta}")
+        {
             self.bar.set_style(style);
         }
         self.bar.enable_steady_tick(Duration::from_millis(500));
@@ -109,7 +115,10 @@ fn plan_lines(plan: &Plan) -> Vec<String> {
         n => format!("{n} classes, {} test pictures", plan.test_pictures),
     };
     let mut lines = vec![
-        format!("source      {}: {} pictures, {classes}", plan.source, plan.train_pictures),
+        format!(
+            "source      {}: {} pictures, {classes}",
+            plan.source, plan.train_pictures
+        ),
         format!("device      {} ({})", plan.device, plan.device_reason),
         format!(
             "network     {} parameters, {} of them in the backbone; about {:.1} GiB of memory",
@@ -141,7 +150,11 @@ fn eval_line(eval: &EvalMetrics) -> String {
         "prototypes {} class, {} patch",
         eval.prototypes_used, eval.prototypes_used_patch
     );
-    let found = eval.parts.iter().filter(|p| p.precision > 0.7 && p.recall > 0.7).count();
+    let found = eval
+        .parts
+        .iter()
+        .filter(|p| p.precision > 0.7 && p.recall > 0.7)
+        .count();
     if !eval.parts.is_empty() {
         line += &format!("  parts found {found}/{}", eval.parts.len());
     }

@@ -8,6 +8,8 @@ use clap::ArgMatches;
 
 use super::terminal;
 use crate::session::folder::{RunFile, next_folder};
+use crate::session::knn::open_checkpoint;
+use crate::session::run::Start;
 use crate::session::{Job, pictures};
 use crate::settings::{Settings, preset};
 
@@ -28,6 +30,10 @@ pub struct Args {
     /// Folder of the run [default: runs/NAME-001, …]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
+    /// Start from the weights of a checkpoint (with their own network's settings) instead of from
+    /// nothing; `demo` is the one that comes with the program
+    #[arg(long, value_name = "CHECKPOINT")]
+    init: Option<PathBuf>,
     /// Where to compute; short for --run.device
     #[arg(long, value_name = "DEVICE")]
     device: Option<String>,
@@ -41,6 +47,7 @@ pub fn demo() -> Result<ExitCode> {
         config: None,
         set: Vec::new(),
         out: None,
+        init: None,
         device: None,
     };
     run(args, None)
@@ -57,8 +64,7 @@ pub fn run(args: Args, flags: Option<&ArgMatches>) -> Result<ExitCode> {
     let Some(source) = args.source.or(start.source) else {
         bail!("preset {name} needs pictures: patchlight train SOURCE --preset {name}");
     };
-    let mut settings =
-        Settings::layered(Some(name), args.config.as_deref(), &args.set, flags)?;
+    let mut settings = Settings::layered(Some(name), args.config.as_deref(), &args.set, flags)?;
     if let Some(device) = args.device {
         settings.run.device = device;
     }
@@ -68,7 +74,16 @@ pub fn run(args: Args, flags: Option<&ArgMatches>) -> Result<ExitCode> {
         preset: Some(name.to_owned()),
         version: env!("CARGO_PKG_VERSION").to_owned(),
     };
-    terminal::train(Job { run, settings, folder: absolute(&folder), resume: false })
+    let start = match args.init {
+        Some(path) => Start::From(open_checkpoint(&path)?),
+        None => Start::Fresh,
+    };
+    terminal::train(Job {
+        run,
+        settings,
+        folder: absolute(&folder),
+        start,
+    })
 }
 
 /// The same path, whatever the current folder becomes; as given where that fails.

@@ -40,7 +40,7 @@ impl BenchCase {
     pub fn standard(locals: usize) -> Vec<BenchCase> {
         let views = ViewSpec::default();
         let jpeg = BenchCase {
-            name: format!("JPEG 500x375, 2 of {0}, {locals} of {1}", 224, 96),
+            name: format!("JPEG 500x375, 2 of 224, {locals} of 96"),
             width: 500,
             height: 375,
             jpeg: true,
@@ -177,8 +177,7 @@ fn one(
         let params = views::crop_params(spec, picture.width, picture.height, &mut draws);
         let size = params.size;
         out.resize(3 * size * size, 0.0);
-        let mut crop =
-            pixels::resized_crop(&picture, params.region, size, size, Filter::Bicubic);
+        let mut crop = pixels::resized_crop(&picture, params.region, size, size, Filter::Bicubic);
         let rest = CropParams {
             colour: Vec::new(),
             grayscale: false,
@@ -236,7 +235,11 @@ fn synthetic(width: usize, height: usize, number: usize) -> Picture {
         for x in 0..width {
             state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
             let noise = (state >> 27) as f32;
-            let edge = if (x / 40 + y / 30 + number) % 3 == 0 { 60.0 } else { 0.0 };
+            let edge = if (x / 40 + y / 30 + number).is_multiple_of(3) {
+                60.0
+            } else {
+                0.0
+            };
             let (u, v) = (x as f32 * 0.02, y as f32 * 0.03 + number as f32);
             for channel in 0..3 {
                 let wave = (u + channel as f32).sin() * (v - channel as f32).cos();
@@ -270,7 +273,10 @@ mod tests {
             case.views.global1.solarise = 1.0;
             let bench = bench_loader(&case, Duration::ZERO).expect("a benchmark");
             assert_eq!(bench.pictures, PICTURES);
-            assert!(bench.stages().iter().all(|(_, time)| *time > 0.0), "{bench:?}");
+            assert!(
+                bench.stages().iter().all(|(_, time)| *time > 0.0),
+                "{bench:?}"
+            );
             assert!(bench.images_per_second() > 1.0);
         }
     }

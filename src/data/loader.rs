@@ -4,7 +4,7 @@
 //! memory holds `queue` batches however many threads there are. Workers take numbered places in
 //! order and write into the batch the place belongs to; batches leave strictly in order. What is
 //! in a batch depends on (seed, epoch, step) alone: neither on the number of threads nor on where
-//! a run was resumed. A picture that cannot be read is replaced ([`order`]) and reported.
+//! a run was resumed. A picture that cannot be read is replaced (`order`) and reported.
 
 mod cache;
 mod order;
@@ -181,7 +181,10 @@ impl Loader {
         let began = Instant::now();
         let mut state = self.shared.lock();
         let draft = loop {
-            let finished = state.drafts.front().is_some_and(|draft| draft.is_finished());
+            let finished = state
+                .drafts
+                .front()
+                .is_some_and(|draft| draft.is_finished());
             if let Some(draft) = state.drafts.pop_front_if(|_| finished) {
                 break draft;
             }
@@ -268,7 +271,10 @@ fn check(plan: &LoaderPlan) -> Result<(), LoaderError> {
     } else if views.locals > 0 && local == 0 {
         "views.local_size is 0; set it, or views.local_crops to 0".into()
     } else if views.globals > 1 && views.global2.size != size {
-        format!("all global crops need one size, not {size} and {}", views.global2.size)
+        format!(
+            "all global crops need one size, not {size} and {}",
+            views.global2.size
+        )
     } else {
         return Ok(());
     };

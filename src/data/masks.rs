@@ -68,12 +68,7 @@ impl Mask {
 }
 
 /// Draws the mask of one crop of `grid` = (rows, columns) patches.
-pub fn sample(
-    spec: &MaskSpec,
-    grid: (usize, usize),
-    epoch: usize,
-    draws: &mut impl Draws,
-) -> Mask {
+pub fn sample(spec: &MaskSpec, grid: (usize, usize), epoch: usize, draws: &mut impl Draws) -> Mask {
     let (height, width) = grid;
     let mut mask = Mask {
         height,
@@ -204,7 +199,11 @@ mod tests {
             ..MaskSpec::default()
         };
         let mask = sample(&half, (4, 4), 0, &mut Scripted(0));
-        let picture: String = mask.cells.iter().map(|&c| if c { '#' } else { '.' }).collect();
+        let picture: String = mask
+            .cells
+            .iter()
+            .map(|&c| if c { '#' } else { '.' })
+            .collect();
         assert_eq!(picture, "..##..##...####.");
         let mut script = Scripted(0);
         let counts = [0; 4].map(|_| sample(&published(), (14, 14), 0, &mut script).count());
@@ -255,8 +254,15 @@ mod tests {
             // Both sides are samples of 6000: five standard errors of a difference, and rounding.
             let error = 5.0 * deviation * (2.0 / samples as f64).sqrt() + 1e-4;
             assert!((got - mean).abs() < error, "case {case}: mean {got}");
-            assert!((spread.sqrt() - deviation).abs() < error, "case {case}: {}", spread.sqrt());
-            assert!((zeros - empty).abs() < 0.046 * empty.min(1.0) * 2.0 + 1e-9, "{zeros}");
+            assert!(
+                (spread.sqrt() - deviation).abs() < error,
+                "case {case}: {}",
+                spread.sqrt()
+            );
+            assert!(
+                (zeros - empty).abs() < 0.046 * empty.min(1.0) * 2.0 + 1e-9,
+                "{zeros}"
+            );
         }
     }
 

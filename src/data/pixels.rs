@@ -3,9 +3,8 @@
 //! The reference augments with torchvision on Pillow images, which round to 8 bits after every
 //! step; a training run reacts to that, so each function here repeats Pillow's arithmetic (the
 //! order of roundings, truncation here and rounding there) rather than the formula behind it. The
-//! parity tests compare with pictures that Pillow made. Where a result depends on one channel
-//! value alone it is a table of 256 entries; where it depends on a pixel, pixels are worked on in
-//! small planar groups ([`lanes`]) that the compiler turns into vector code.
+//! parity tests compare with pictures that Pillow made. Loops are written so that the
+//! compiler turns them into vector code (`lanes`).
 
 mod blur;
 mod hue;
@@ -17,7 +16,7 @@ pub use hue::shift_hue;
 pub use resize::{Filter, Rect, resize, resize_shorter, resized_crop};
 
 use super::Picture;
-use lanes::{for_each_group, widest};
+use lanes::{cut, for_each_group, widest};
 
 /// The square of `side` pixels in the middle of `picture` (torchvision's `CenterCrop`: the margin
 /// is halved and rounded half to even). A picture smaller than that is returned as far as it goes.
@@ -44,59 +43,99 @@ pub fn flip_horizontal(picture: &mut Picture) {
 
 /// Multiplies every value by `factor` (Pillow's `Brightness`: a blend with black).
 pub fn adjust_brightness(picture: &mut Picture, factor: f32) {
-    map_values(picture, |value| blend(0, value, factor));
+    map_values(
+        picture,
+        #[inline(always)]
+        |value| blend(0, value, factor),
+    );
 }
 
 /// Moves every value away from the picture's mean grey (factor > 1) or towards it (Pillow's
 /// `Contrast`: a blend with the mean of the grey picture, rounded).
 pub fn adjust_contrast(picture: &mut Picture, factor: f32) {
     let mut sum = 0u64;
-    widest(#[inline(always)] || {
-        for_each_group(&mut picture.rgb, false, #[inline(always)] |r, g, b, count| {
-            let group = r.iter().zip(&*g).zip(&*b).take(count);
-            sum += u64::from(group.map(|((&r, &g), &b)| u32::from(grey(r, g, b))).sum::<u32>());
-        });
-    });
+    widest(
+        #[inline(always)]
+        || {
+            for_each_group(
+                &mut picture.rgb,
+                false,
+                #[inline(always)]
+                |r, g, b, count| {
+                    let group = r.iter().zip(&*g).zip(&*b).take(count);
+                    sum += u64::from(
+                        group
+                            .map(|((&r, &g), &b)| u32::from(grey(r, g, b)))
+                            .sum::<u32>(),
+                    );
+                },
+            );
+        },
+    );
     let pixels = (picture.rgb.len() / 3).max(1);
     let mean = (sum as f64 / pixels as f64 + 0.5) as u8;
-    map_values(picture, |value| blend(mean, value, factor));
+    map_values(
+        picture,
+        #[inline(always)]
+        |value| blend(mean, value, factor),
+    );
 }
 
 /// Moves every pixel away from its own grey (factor > 1) or towards it (Pillow's `Color`).
 pub fn adjust_saturation(picture: &mut Picture, factor: f32) {
-    widest(#[inline(always)] || {
-        for_each_group(&mut picture.rgb, true, #[inline(always)] |r, g, b, _| {
-            for ((r, g), b) in r.iter_mut().zip(g.iter_mut()).zip(b.iter_mut()) {
-                let grey = grey(*r, *g, *b);
-                *r = blend(grey, *r, factor);
-                *g = blend(grey, *g, factor);
-                *b = blend(grey, *b, factor);
-            }
-        });
-    });
+    widest(
+        #[inline(always)]
+        || {
+            for_each_group(
+                &mut picture.rgb,
+                true,
+                #[inline(always)]
+                |r, g, b, _| {
+                    for ((r, g), b) in r.iter_mut().zip(g.iter_mut()).zip(b.iter_mut()) {
+                        let grey = grey(*r, *g, *b);
+                        *r = blend(grey, *r, factor);
+                        *g = blend(grey, *g, factor);
+                        *b = blend(grey, *b, factor);
+                    }
+                },
+            );
+        },
+    );
 }
 
 /// Replaces every pixel by its grey.
 pub fn make_grey(picture: &mut Picture) {
-    widest(#[inline(always)] || {
-        for_each_group(&mut picture.rgb, true, #[inline(always)] |r, g, b, _| {
-            for ((r, g), b) in r.iter_mut().zip(g.iter_mut()).zip(b.iter_mut()) {
-                let grey = grey(*r, *g, *b);
-                (*r, *g, *b) = (grey, grey, grey);
-            }
-        });
-    });
+    widest(
+        #[inline(always)]
+        || {
+            for_each_group(
+                &mut picture.rgb,
+                true,
+                #[inline(always)]
+                |r, g, b, _| {
+                    for ((r, g), b) in r.iter_mut().zip(g.iter_mut()).zip(b.iter_mut()) {
+                        let grey = grey(*r, *g, *b);
+                        (*r, *g, *b) = (grey, grey, grey);
+                    }
+                },
+            );
+        },
+    );
 }
 
 /// Inverts the values from `threshold` up; 256 leaves the picture as it is.
 pub fn solarise(picture: &mut Picture, threshold: u16) {
-    map_values(picture, |value| {
-        if u16::from(value) < threshold {
-            value
-        } else {
-            255 - value
-        }
-    });
+    map_values(
+        picture,
+        #[inline(always)]
+        |value| {
+            if u16::from(value) < threshold {
+                value
+            } else {
+                255 - value
+            }
+        },
+    );
 }
 
 /// Writes the picture as `[3, height, width]`: `(value / 255 - mean) / std` per channel, in f32 in
@@ -127,17 +166,23 @@ fn grey(r: u8, g: u8, b: u8) -> u8 {
     ((sum + 0x8000) >> 16) as u8
 }
 
-/// Pillow's `Image.blend` of two values: f32, truncated, clipped (the cast does both).
+/// Pillow's `Image.blend` of two values: f32, clipped, cut.
 #[inline(always)]
 fn blend(from: u8, to: u8, factor: f32) -> u8 {
-    (f32::from(from) + factor * (f32::from(to) - f32::from(from))) as u8
+    cut(f32::from(from) + factor * (f32::from(to) - f32::from(from)))
 }
 
+/// Replaces every value by `f` of it.
+#[inline(always)]
 fn map_values(picture: &mut Picture, f: impl Fn(u8) -> u8) {
-    let table: [u8; 256] = std::array::from_fn(|value| f(value as u8));
-    for value in &mut picture.rgb {
-        *value = table[usize::from(*value)];
-    }
+    widest(
+        #[inline(always)]
+        || {
+            for value in &mut picture.rgb {
+                *value = f(*value);
+            }
+        },
+    );
 }
 
 #[cfg(test)]
@@ -177,26 +222,91 @@ mod tests {
             Box::new(move |picture| resize(picture, size, size, filter))
         };
         let cases: Vec<(&str, Operation, u32, [u8; 6])> = vec![
-            ("blur 0.1", edit(|p| gaussian_blur(p, 0.1)), 24656, [0, 83, 166, 59, 142, 225]),
-            ("blur 0.5", edit(|p| gaussian_blur(p, 0.5)), 24664, [12, 94, 173, 65, 144, 180]),
-            ("blur 1", edit(|p| gaussian_blur(p, 1.0)), 24566, [43, 118, 163, 82, 129, 135]),
-            ("blur 2", edit(|p| gaussian_blur(p, 2.0)), 24561, [92, 126, 140, 105, 122, 136]),
-            ("solarise", edit(|p| solarise(p, 128)), 12271, [0, 83, 89, 59, 113, 30]),
-            ("brightness", edit(|p| adjust_brightness(p, 1.3)), 30213, [0, 107, 215, 76, 184, 255]),
-            ("contrast", edit(|p| adjust_contrast(p, 0.7)), 24607, [38, 96, 154, 80, 138, 196]),
-            ("saturation", edit(|p| adjust_saturation(p, 1.2)), 24578, [0, 86, 185, 45, 145, 244]),
-            ("hue 0.1", edit(|p| shift_hue(p, 0.1)), 19922, [12, 0, 166, 71, 59, 225]),
-            ("hue -0.05", edit(|p| shift_hue(p, -0.05)), 27966, [0, 133, 166, 59, 192, 225]),
+            (
+                "blur 0.1",
+                edit(|p| gaussian_blur(p, 0.1)),
+                24656,
+                [0, 83, 166, 59, 142, 225],
+            ),
+            (
+                "blur 0.5",
+                edit(|p| gaussian_blur(p, 0.5)),
+                24664,
+                [12, 94, 173, 65, 144, 180],
+            ),
+            (
+                "blur 1",
+                edit(|p| gaussian_blur(p, 1.0)),
+                24566,
+                [43, 118, 163, 82, 129, 135],
+            ),
+            (
+                "blur 2",
+                edit(|p| gaussian_blur(p, 2.0)),
+                24561,
+                [92, 126, 140, 105, 122, 136],
+            ),
+            (
+                "solarise",
+                edit(|p| solarise(p, 128)),
+                12271,
+                [0, 83, 89, 59, 113, 30],
+            ),
+            (
+                "brightness",
+                edit(|p| adjust_brightness(p, 1.3)),
+                30213,
+                [0, 107, 215, 76, 184, 255],
+            ),
+            (
+                "contrast",
+                edit(|p| adjust_contrast(p, 0.7)),
+                24607,
+                [38, 96, 154, 80, 138, 196],
+            ),
+            (
+                "saturation",
+                edit(|p| adjust_saturation(p, 1.2)),
+                24578,
+                [0, 86, 185, 45, 145, 244],
+            ),
+            (
+                "hue 0.1",
+                edit(|p| shift_hue(p, 0.1)),
+                19922,
+                [12, 0, 166, 71, 59, 225],
+            ),
+            (
+                "hue -0.05",
+                edit(|p| shift_hue(p, -0.05)),
+                27966,
+                [0, 133, 166, 59, 192, 225],
+            ),
             ("grey", edit(make_grey), 24840, [68, 68, 68, 127, 127, 127]),
-            ("flip", edit(flip_horizontal), 24656, [157, 240, 67, 98, 181, 8]),
+            (
+                "flip",
+                edit(flip_horizontal),
+                24656,
+                [157, 240, 67, 98, 181, 8],
+            ),
             (
                 "crop",
                 Box::new(move |p| resized_crop(p, region, 6, 6, Filter::Bicubic)),
                 14259,
                 [169, 0, 80, 224, 31, 113],
             ),
-            ("8 to 3", whole(3, Filter::Bicubic), 3489, [102, 132, 128, 159, 106, 134]),
-            ("8 to 5", whole(5, Filter::Bilinear), 9641, [41, 124, 164, 138, 115, 87]),
+            (
+                "8 to 3",
+                whole(3, Filter::Bicubic),
+                3489,
+                [102, 132, 128, 159, 106, 134],
+            ),
+            (
+                "8 to 5",
+                whole(5, Filter::Bilinear),
+                9641,
+                [41, 124, 164, 138, 115, 87],
+            ),
         ];
         for (name, operation, sum, start) in cases {
             let got = operation(&golden());

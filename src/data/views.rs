@@ -196,7 +196,9 @@ pub fn crop_params(
     let blur = draws
         .chance(spec.blur)
         .then(|| draws.uniform(spec.blur_sigma[0], spec.blur_sigma[1]) as f32);
-    let solarise = draws.chance(spec.solarise).then_some(spec.solarise_threshold);
+    let solarise = draws
+        .chance(spec.solarise)
+        .then_some(spec.solarise_threshold);
     CropParams {
         region,
         size: spec.size,
@@ -317,11 +319,21 @@ mod tests {
     fn draws_depend_on_every_key_and_can_be_replayed() {
         let spec = ViewSpec::default();
         let draw = |seed, epoch, image, view| {
-            crop_params(&spec.global2, 500, 375, &mut view_rng(seed, epoch, image, view))
+            crop_params(
+                &spec.global2,
+                500,
+                375,
+                &mut view_rng(seed, epoch, image, view),
+            )
         };
         let first = draw(1, 2, 3, 4);
         assert_eq!(first, draw(1, 2, 3, 4));
-        for other in [draw(0, 2, 3, 4), draw(1, 0, 3, 4), draw(1, 2, 0, 4), draw(1, 2, 3, 0)] {
+        for other in [
+            draw(0, 2, 3, 4),
+            draw(1, 0, 3, 4),
+            draw(1, 2, 0, 4),
+            draw(1, 2, 3, 0),
+        ] {
             assert_ne!(first, other);
         }
         let text = serde_json::to_string(&first).expect("plain data");

@@ -8,13 +8,13 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Mutex, PoisonError};
 
+use burn::backend::WgpuDeviceKind;
 use burn::backend::wgpu::graphics::AutoGraphicsApi;
 use burn::backend::wgpu::{RuntimeOptions, WgpuBackend, WgpuDevice, try_init_setup};
-use burn::backend::WgpuDeviceKind;
 use burn::tensor::wgpu::wgpu;
 use burn::tensor::{Device, Tensor};
 
-use super::list::{Adapter, Api, Kind, adapters};
+use super::list::{Adapter, Api, Kind, LOADER, adapters, cpu};
 
 /// An open device.
 #[derive(Clone, Debug)]
@@ -52,7 +52,11 @@ pub enum DeviceError {
 /// A request that names nothing here, or a device that does not open or compute. Only `auto` goes on
 /// to the next best device, and says so in the reason.
 pub fn choose(request: &str) -> Result<Chosen, DeviceError> {
-    let all = adapters();
+    // Who asks for the CPU need not wait for drivers, nor see what they complain about.
+    let all = match request.trim().eq_ignore_ascii_case("cpu") {
+        true => vec![cpu()],
+        false => adapters(),
+    };
     let (order, mut reason) = preferred(&all, request)?;
     let mut failures: Vec<DeviceError> = Vec::new();
     for adapter in order {
@@ -92,8 +96,8 @@ pub fn preferred<'a>(
             let reason = match (gpus.first(), all.iter().find(|a| a.kind == Kind::Software)) {
                 (Some(_), _) => "the best GPU of this machine".to_string(),
                 (None, Some(software)) => format!(
-                    "no GPU was found; {} ({}) only imitates one and is taken when named",
-                    software.id, software.name
+                    "no GPU was found; {} only imitates one and is taken when named",
+                    title(software)
                 ),
                 (None, None) => "no GPU was found".to_string(),
             };
@@ -103,8 +107,10 @@ pub fn preferred<'a>(
         "gpu" => return Ok((gpus, "the best GPU of this machine, as asked".into())),
         _ => {}
     }
-    let mut named: Vec<&Adapter> =
-        all.iter().filter(|a| a.id == wanted || a.api.id() == wanted).collect();
+    let mut named: Vec<&Adapter> = all
+        .iter()
+        .filter(|a| a.id == wanted || a.api.id() == wanted)
+        .collect();
     named.sort_by_key(|adapter| adapter.kind);
     named.truncate(1);
     match named.is_empty() {
@@ -116,7 +122,11 @@ pub fn preferred<'a>(
 fn unknown(all: &[Adapter], request: &str) -> DeviceError {
     let ids = all.iter().map(|adapter| adapter.id.as_str());
     let likeness = |name: &&str| (strsim::jaro_winkler(name, request) * 1e6) as u64;
-    let nearest = ["auto", "gpu"].into_iter().chain(ids).max_by_key(likeness).unwrap_or("auto");
+    let nearest = ["auto", "gpu"]
+        .into_iter()
+        .chain(ids)
+        .max_by_key(likeness)
+        .unwrap_or("auto");
     DeviceError::Unknown {
         request: request.to_string(),
         nearest: nearest.to_string(),
@@ -139,8 +149,13 @@ fn title(adapter: &Adapter) -> String {
 static OPEN: Mutex<Vec<(String, Device)>> = Mutex::new(Vec::new());
 
 fn open(adapter: &Adapter) -> Result<Device, DeviceError> {
-    let Some(info) = &adapter.info else { return Ok(Device::flex()) };
-    let failed = |reason: String| DeviceError::Open { name: title(adapter), reason };
+    let Some(info) = &adapter.info else {
+        return Ok(Device::flex());
+    };
+    let failed = |reason: String| DeviceError::Open {
+        name: title(adapter),
+        reason,
+    };
     let mut open = OPEN.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some((_, device)) = open.iter().find(|(id, _)| *id == adapter.id) {
         return Ok(device.clone());
@@ -148,6 +163,7 @@ fn open(adapter: &Adapter) -> Result<Device, DeviceError> {
     let device = selector(adapter, info.device_type);
     let options = RuntimeOptions::try_default().map_err(|error| failed(error.to_string()))?;
     // Drivers fail in ways that wgpu and CubeCL answer with a panic; here that is an answer, too.
+    let loader = LOADER.lock().unwrap_or_else(PoisonError::into_inner);
     let opened = catch_unwind(AssertUnwindSafe(|| {
         let setup = try_init_setup::<AutoGraphicsApi>(&device, options)
             .map_err(|error| error.to_string())?;
@@ -159,6 +175,7 @@ fn open(adapter: &Adapter) -> Result<Device, DeviceError> {
         let device = Device::from(device);
         try_out(&device).map(|()| device)
     }));
+    drop(loader);
     let device = match opened {
         Ok(result) => result.map_err(failed)?,
         Err(_) => return Err(failed("its driver failed; see the message above".into())),
@@ -216,7 +233,9 @@ mod tests {
     }
 
     fn first(all: &[Adapter], request: &str) -> Option<String> {
-        preferred(all, request).ok().and_then(|(order, _)| order.first().map(|a| a.id.clone()))
+        preferred(all, request)
+            .ok()
+            .and_then(|(order, _)| order.first().map(|a| a.id.clone()))
     }
 
     #[test]
@@ -228,7 +247,14 @@ mod tests {
         let gl = adapter("gl:0", Kind::Gpu, Api::Gl);
         let cpu = adapter("cpu", Kind::Cpu, Api::Flex);
 
-        let all = [software.clone(), small, large, twin, gl.clone(), cpu.clone()];
+        let all = [
+            software.clone(),
+            small,
+            large,
+            twin,
+            gl.clone(),
+            cpu.clone(),
+        ];
         assert_eq!(first(&all, "auto").as_deref(), Some("vulkan:2"));
         assert_eq!(first(&all, "GPU").as_deref(), Some("vulkan:2"));
         assert_eq!(first(&all, "dx12").as_deref(), Some("dx12:0"));
@@ -237,8 +263,13 @@ mod tests {
         let all = [software.clone(), cpu.clone()];
         assert_eq!(first(&all, "auto").as_deref(), Some("cpu"));
         assert_eq!(first(&all, "vulkan").as_deref(), Some("vulkan:0"));
-        assert!(matches!(preferred(&all, "gpu"), Err(DeviceError::NoGpu { .. })));
-        let reason = preferred(&all, "auto").map(|(_, reason)| reason).unwrap_or_default();
+        assert!(matches!(
+            preferred(&all, "gpu"),
+            Err(DeviceError::NoGpu { .. })
+        ));
+        let reason = preferred(&all, "auto")
+            .map(|(_, reason)| reason)
+            .unwrap_or_default();
         assert!(reason.contains("vulkan:0"), "{reason}");
 
         let all = [software, gl, cpu];
@@ -251,9 +282,21 @@ mod tests {
             adapter("vulkan:0", Kind::Software, Api::Vulkan),
             adapter("cpu", Kind::Cpu, Api::Flex),
         ];
-        let message = |request| preferred(&all, request).expect_err("nothing of that name").to_string();
-        assert!(message("vulcan:0").contains("did you mean vulkan:0?"), "{}", message("vulcan:0"));
-        assert!(message("vulkan:7").contains("the software"), "{}", message("vulkan:7"));
+        let message = |request| {
+            preferred(&all, request)
+                .expect_err("nothing of that name")
+                .to_string()
+        };
+        assert!(
+            message("vulcan:0").contains("did you mean vulkan:0?"),
+            "{}",
+            message("vulcan:0")
+        );
+        assert!(
+            message("vulkan:7").contains("the software"),
+            "{}",
+            message("vulkan:7")
+        );
         assert!(message("").contains("cpu"), "{}", message(""));
     }
 

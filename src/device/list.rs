@@ -6,6 +6,7 @@
 //! Burn's own CPU backend, which needs no driver.
 
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 
 use burn::tensor::wgpu::wgpu;
 use burn::tensor::{Device, FloatDType, try_read_sync};
@@ -104,8 +105,12 @@ impl Adapter {
     }
 }
 
+/// Held while drivers are loaded or let go: the Vulkan loader crashes when several threads do so.
+pub(super) static LOADER: Mutex<()> = Mutex::new(());
+
 /// Every adapter of every graphics API, then the CPU.
 pub fn adapters() -> Vec<Adapter> {
+    let _loader = LOADER.lock().unwrap_or_else(PoisonError::into_inner);
     let mut all: Vec<Adapter> = Api::GRAPHICS.into_iter().flat_map(of_api).collect();
     all.push(cpu());
     all
@@ -113,7 +118,9 @@ pub fn adapters() -> Vec<Adapter> {
 
 /// The adapters of one graphics API, in the order in which Burn meets them.
 fn of_api(api: Api) -> Vec<Adapter> {
-    let Some(backend) = api.backend() else { return Vec::new() };
+    let Some(backend) = api.backend() else {
+        return Vec::new();
+    };
     let backends = wgpu::Backends::from(backend);
     if !wgpu::Instance::enabled_backend_features().contains(backends) {
         return Vec::new();
@@ -123,7 +130,10 @@ fn of_api(api: Api) -> Vec<Adapter> {
         ..wgpu::InstanceDescriptor::new_without_display_handle()
     });
     let found = try_read_sync(instance.enumerate_adapters(backends)).unwrap_or_default();
-    let types: Vec<_> = found.iter().map(|adapter| adapter.get_info().device_type).collect();
+    let types: Vec<_> = found
+        .iter()
+        .map(|adapter| adapter.get_info().device_type)
+        .collect();
     let entry = |(index, adapter): (usize, &wgpu::Adapter)| {
         let info = adapter.get_info();
         let limits = adapter.limits();
@@ -134,9 +144,15 @@ fn of_api(api: Api) -> Vec<Adapter> {
             api,
             driver: join(&info.driver, &info.driver_info),
             memory: video_memory(Path::new("/sys/bus/pci/devices"), &info.device_pci_bus_id),
-            largest: limits.max_storage_buffer_binding_size.min(limits.max_buffer_size),
+            largest: limits
+                .max_storage_buffer_binding_size
+                .min(limits.max_buffer_size),
             f16: adapter.features().contains(wgpu::Features::SHADER_F16),
-            nth: types.iter().take(index).filter(|&&t| t == info.device_type).count(),
+            nth: types
+                .iter()
+                .take(index)
+                .filter(|&&t| t == info.device_type)
+                .count(),
             info: Some(info),
         }
     };
@@ -144,15 +160,22 @@ fn of_api(api: Api) -> Vec<Adapter> {
 }
 
 /// The CPU of this machine, through Burn's own backend.
-fn cpu() -> Adapter {
+pub(super) fn cpu() -> Adapter {
     let threads = std::thread::available_parallelism().map_or(1, |n| n.get());
     let memory = memory_total(&std::fs::read_to_string("/proc/meminfo").unwrap_or_default());
     let model = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let model = model.lines().find_map(|line| line.strip_prefix("model name"));
-    let model = model.and_then(|rest| rest.split_once(':')).map(|(_, name)| name.trim());
+    let model = model
+        .lines()
+        .find_map(|line| line.strip_prefix("model name"));
+    let model = model
+        .and_then(|rest| rest.split_once(':'))
+        .map(|(_, name)| name.trim());
     Adapter {
         id: Api::Flex.id().to_string(),
-        name: format!("{}, {threads} threads", model.unwrap_or(std::env::consts::ARCH)),
+        name: format!(
+            "{}, {threads} threads",
+            model.unwrap_or(std::env::consts::ARCH)
+        ),
         kind: Kind::Cpu,
         api: Api::Flex,
         driver: "Burn Flex".to_string(),
@@ -167,7 +190,13 @@ fn cpu() -> Adapter {
 /// Drivers do not always admit that they are software; their names do.
 fn kind(info: &wgpu::AdapterInfo) -> Kind {
     let name = format!("{} {}", info.name, info.driver).to_lowercase();
-    let software = ["llvmpipe", "lavapipe", "softpipe", "swiftshader", "basic render"];
+    let software = [
+        "llvmpipe",
+        "lavapipe",
+        "softpipe",
+        "swiftshader",
+        "basic render",
+    ];
     match info.device_type {
         _ if software.iter().any(|word| name.contains(word)) => Kind::Software,
         wgpu::DeviceType::Cpu => Kind::Software,
@@ -197,7 +226,9 @@ fn video_memory(devices: &Path, bus: &str) -> Option<u64> {
 
 /// Bytes of main memory out of Linux's `/proc/meminfo`.
 fn memory_total(text: &str) -> Option<u64> {
-    let line = text.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
+    let line = text
+        .lines()
+        .find_map(|line| line.strip_prefix("MemTotal:"))?;
     let kilobytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
     Some(kilobytes * 1024)
 }
@@ -209,20 +240,33 @@ mod tests {
     #[test]
     fn the_cpu_is_always_there_and_last() {
         let all = adapters();
-        let last = all.last().map(|adapter| (adapter.id.as_str(), adapter.kind));
+        let last = all
+            .last()
+            .map(|adapter| (adapter.id.as_str(), adapter.kind));
         assert_eq!(last, Some(("cpu", Kind::Cpu)));
-        assert_eq!(all.iter().filter(|adapter| adapter.kind == Kind::Cpu).count(), 1);
+        assert_eq!(
+            all.iter()
+                .filter(|adapter| adapter.kind == Kind::Cpu)
+                .count(),
+            1
+        );
     }
 
     #[test]
     fn memory_is_read_where_linux_says_it() {
-        assert_eq!(memory_total("MemTotal:       2048 kB\nMemFree: 1 kB\n"), Some(2 << 20));
+        assert_eq!(
+            memory_total("MemTotal:       2048 kB\nMemFree: 1 kB\n"),
+            Some(2 << 20)
+        );
         assert_eq!(memory_total("MemFree: 1 kB\n"), None);
         let folder = tempfile::tempdir().expect("a temporary folder");
         let card = folder.path().join("0000:03:00.0");
         std::fs::create_dir(&card).expect("a folder");
         std::fs::write(card.join("mem_info_vram_total"), "17163091968\n").expect("a file");
-        assert_eq!(video_memory(folder.path(), "0000:03:00.0"), Some(17_163_091_968));
+        assert_eq!(
+            video_memory(folder.path(), "0000:03:00.0"),
+            Some(17_163_091_968)
+        );
         assert_eq!(video_memory(folder.path(), "0000:04:00.0"), None);
         assert_eq!(video_memory(folder.path(), ""), None);
     }

@@ -88,7 +88,12 @@ impl Head {
             let frozen = self.fixed_gain;
             add(format!("{name}.weight_g"), &[out, 1], Init::Ones, frozen);
             let shape = [out, self.bottleneck];
-            add(format!("{name}.weight_v"), &shape, Init::Uniform(bound), false);
+            add(
+                format!("{name}.weight_v"),
+                &shape,
+                Init::Uniform(bound),
+                false,
+            );
         };
         last("last_layer", self.out);
         if !self.shared {
@@ -169,7 +174,11 @@ impl Head {
 
     /// The same for patch tokens, `[patch_out, bottleneck]`.
     pub fn patch_prototypes(&self, weights: &Parameters) -> Tensor<2> {
-        let name = if self.shared { "last_layer" } else { "last_layer2" };
+        let name = if self.shared {
+            "last_layer"
+        } else {
+            "last_layer2"
+        };
         self.prototypes(weights, name)
     }
 

@@ -34,7 +34,9 @@ impl Init {
             Init::Ones => vec![1.0; count],
             Init::Constant(value) => vec![value; count],
             Init::Normal => (0..count).map(|_| 0.02 * normal(&mut rng)).collect(),
-            Init::Uniform(bound) => (0..count).map(|_| rng.random_range(-bound..=bound)).collect(),
+            Init::Uniform(bound) => (0..count)
+                .map(|_| rng.random_range(-bound..=bound))
+                .collect(),
         }
     }
 }

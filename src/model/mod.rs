@@ -14,6 +14,7 @@ pub mod weight_file;
 pub use head::{Head, Statistics};
 pub use init::Init;
 pub use parameters::{
-    HostTensor, HostTensors, Parameter, Parameters, Spec, WeightError, download, matrix_shape, upload,
+    HostTensor, HostTensors, Parameter, Parameters, Spec, WeightError, download, matrix_shape,
+    upload,
 };
 pub use vit::{DropPath, NORM_EPSILON, Patches, Vit};

@@ -28,7 +28,12 @@ impl Spec {
     /// A trained parameter.
     pub fn new(name: impl Into<String>, shape: &[usize], init: Init) -> Self {
         let (name, shape) = (name.into(), shape.to_vec());
-        Spec { name, shape, init, trained: true }
+        Spec {
+            name,
+            shape,
+            init,
+            trained: true,
+        }
     }
 
     /// The same, never touched by the optimizer.
@@ -94,7 +99,10 @@ impl Parameters {
     fn from_list(list: Vec<Parameter>) -> Self {
         let names = list.iter().enumerate();
         let index = names.map(|(i, p)| (p.name.to_string(), i)).collect();
-        Parameters { list, index: Arc::new(index) }
+        Parameters {
+            list,
+            index: Arc::new(index),
+        }
     }
 
     /// Fresh weights for `specs`, the same for the same seed on any device.
@@ -122,7 +130,9 @@ impl Parameters {
                 });
             }
         }
-        Ok(Self::build(specs, device, |spec| from[&spec.name].data.clone()))
+        Ok(Self::build(specs, device, |spec| {
+            from[&spec.name].data.clone()
+        }))
     }
 
     fn build(specs: &[Spec], device: &Device, value: impl Fn(&Spec) -> Vec<f32>) -> Self {
@@ -151,11 +161,18 @@ impl Parameters {
     pub fn tracked(&self) -> Self {
         let track = |p: &Parameter| {
             let value = Tensor::from_inner(p.value.clone());
-            let value = if p.trained { value.require_grad() } else { value };
+            let value = if p.trained {
+                value.require_grad()
+            } else {
+                value
+            };
             Parameter { value, ..p.clone() }
         };
         let list = self.list.iter().map(track).collect();
-        Parameters { list, index: self.index.clone() }
+        Parameters {
+            list,
+            index: self.index.clone(),
+        }
     }
 
     pub fn iter(&self) -> impl Iterator<Item = &Parameter> {
@@ -176,14 +193,23 @@ impl Parameters {
 
     /// Number of scalars, trained or not.
     pub fn count(&self) -> usize {
-        self.list.iter().map(|p| p.shape.iter().product::<usize>()).sum()
+        self.list
+            .iter()
+            .map(|p| p.shape.iter().product::<usize>())
+            .sum()
     }
 
     /// A copy on the host, under official names and shapes.
     pub fn to_host(&self) -> HostTensors {
         let entry = |p: &Parameter| {
             let data = download(p.value.clone());
-            (p.name.to_string(), HostTensor { shape: p.shape.to_vec(), data })
+            (
+                p.name.to_string(),
+                HostTensor {
+                    shape: p.shape.to_vec(),
+                    data,
+                },
+            )
         };
         self.list.iter().map(entry).collect()
     }
@@ -197,5 +223,9 @@ pub fn upload(data: Vec<f32>, shape: [usize; 2], device: &Device) -> Tensor<2> {
 /// The elements of a tensor, row-major. Waits for the device.
 pub fn download<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
     // Every tensor of this program is f32, so the conversion only moves.
-    tensor.into_data().convert::<f32>().try_into_vec().unwrap_or_default()
+    tensor
+        .into_data()
+        .convert::<f32>()
+        .try_into_vec()
+        .unwrap_or_default()
 }

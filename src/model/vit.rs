@@ -67,17 +67,25 @@ impl Patches {
         let (rows, columns) = (height / patch, width / patch);
         let row_len = 3 * patch * patch;
         let mut out = vec![0.0; images * rows * columns * row_len];
-        out.par_chunks_mut(row_len).enumerate().for_each(|(cell, out)| {
-            let (image, place) = (cell / (rows * columns), cell % (rows * columns));
-            let (top, left) = (place / columns * patch, place % columns * patch);
-            for (line, out) in out.chunks_exact_mut(patch).enumerate() {
-                let (channel, y) = (line / patch, line % patch);
-                let from = ((image * 3 + channel) * height + top + y) * width + left;
-                out.copy_from_slice(&pixels[from..from + patch]);
-            }
-        });
+        out.par_chunks_mut(row_len)
+            .enumerate()
+            .for_each(|(cell, out)| {
+                let (image, place) = (cell / (rows * columns), cell % (rows * columns));
+                let (top, left) = (place / columns * patch, place % columns * patch);
+                for (line, out) in out.chunks_exact_mut(patch).enumerate() {
+                    let (channel, y) = (line / patch, line % patch);
+                    let from = ((image * 3 + channel) * height + top + y) * width + left;
+                    out.copy_from_slice(&pixels[from..from + patch]);
+                }
+            });
         let pixels = upload(out, [images * rows * columns, row_len], device);
-        Patches { pixels, images, rows, columns, square: height == width }
+        Patches {
+            pixels,
+            images,
+            rows,
+            columns,
+            square: height == width,
+        }
     }
 
     /// Patches of one image.
@@ -112,12 +120,20 @@ impl Vit {
             specs.push(Spec::new(format!("{}{name}", self.prefix), shape, init));
         };
         add("cls_token", &[1, 1, d], Init::Normal);
-        add("pos_embed", &[1, self.side() * self.side() + 1, d], Init::Normal);
+        add(
+            "pos_embed",
+            &[1, self.side() * self.side() + 1, d],
+            Init::Normal,
+        );
         if self.mask_token {
             add("masked_embed", &[1, d], Init::Zeros);
         }
         let bound = 1.0 / ((3 * p * p) as f32).sqrt();
-        add("patch_embed.proj.weight", &[d, 3, p, p], Init::Uniform(bound));
+        add(
+            "patch_embed.proj.weight",
+            &[d, 3, p, p],
+            Init::Uniform(bound),
+        );
         add("patch_embed.proj.bias", &[d], Init::Uniform(bound));
         for i in 0..self.depth {
             let mut add = |name: &str, shape: &[usize], init| {
@@ -176,7 +192,11 @@ impl Vit {
                 let matrix = upload(matrix, [rows * columns, stored], &device);
                 let class = table.clone().slice([0..1, 0..self.dim]);
                 let patches = table.slice([1..stored + 1, 0..self.dim]);
-                let matrix = if patches.is_autodiff() { matrix.autodiff() } else { matrix };
+                let matrix = if patches.is_autodiff() {
+                    matrix.autodiff()
+                } else {
+                    matrix
+                };
                 Tensor::cat(vec![class, matrix.matmul(patches)], 0)
             }
         }
@@ -268,7 +288,9 @@ impl Vit {
             return self.norm(weights, "norm", x);
         }
         let (tokens, d) = (x.dims()[0] / images, self.dim);
-        let patches = x.reshape([images, tokens, d]).slice([0..images, 1..tokens, 0..d]);
+        let patches = x
+            .reshape([images, tokens, d])
+            .slice([0..images, 1..tokens, 0..d]);
         let mean = patches.clone().mean_dim(1).reshape([images, d]);
         let mean = self.norm(weights, "fc_norm", mean).reshape([images, 1, d]);
         Tensor::cat(vec![mean, patches], 1).reshape([images * tokens, d])
@@ -290,7 +312,12 @@ impl Vit {
     }
 
     /// Tokens after each of the last `n` blocks, each through the final norm, oldest first.
-    pub fn intermediate(&self, weights: &Parameters, patches: &Patches, n: usize) -> Vec<Tensor<2>> {
+    pub fn intermediate(
+        &self,
+        weights: &Parameters,
+        patches: &Patches,
+        n: usize,
+    ) -> Vec<Tensor<2>> {
         let mut x = self.prepare(weights, patches, None);
         let mut layers = Vec::new();
         for i in 0..self.depth {
@@ -308,7 +335,12 @@ impl Vit {
 
     /// Attention weights of block `block`, `[images, heads, tokens, tokens]`: row = query, column =
     /// key, every row summing to one.
-    pub fn attention_map(&self, weights: &Parameters, patches: &Patches, block: usize) -> Tensor<4> {
+    pub fn attention_map(
+        &self,
+        weights: &Parameters,
+        patches: &Patches,
+        block: usize,
+    ) -> Tensor<4> {
         let images = patches.images;
         let mut x = self.prepare(weights, patches, None);
         for i in 0..block {

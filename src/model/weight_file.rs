@@ -54,8 +54,15 @@ fn floats(view: &TensorView) -> Result<Option<Vec<f32>>> {
         Dtype::F64 => each(bytes, |b| f64::from_le_bytes(b) as f32),
         Dtype::F16 => each(bytes, |b| f16::from_le_bytes(b).to_f32()),
         Dtype::BF16 => each(bytes, |b| bf16::from_le_bytes(b).to_f32()),
-        Dtype::BOOL | Dtype::U8 | Dtype::I8 | Dtype::I16 | Dtype::U16 | Dtype::I32 | Dtype::U32
-        | Dtype::I64 | Dtype::U64 => return Ok(None),
+        Dtype::BOOL
+        | Dtype::U8
+        | Dtype::I8
+        | Dtype::I16
+        | Dtype::U16
+        | Dtype::I32
+        | Dtype::U32
+        | Dtype::I64
+        | Dtype::U64 => return Ok(None),
         other => bail!("holds {other:?}, which this program does not read"),
     }))
 }
@@ -84,11 +91,16 @@ pub fn write(
         Precision::Full => Dtype::F32,
         Precision::Half => Dtype::F16,
     };
-    let bytes: Vec<(&String, &HostTensor, Vec<u8>)> =
-        tensors.iter().map(|(name, t)| (name, t, to_bytes(t))).collect();
+    let bytes: Vec<(&String, &HostTensor, Vec<u8>)> = tensors
+        .iter()
+        .map(|(name, t)| (name, t, to_bytes(t)))
+        .collect();
     let mut views = Vec::with_capacity(bytes.len());
     for (name, tensor, bytes) in &bytes {
-        views.push((name.as_str(), TensorView::new(dtype, tensor.shape.clone(), bytes)?));
+        views.push((
+            name.as_str(),
+            TensorView::new(dtype, tensor.shape.clone(), bytes)?,
+        ));
     }
     let file = safetensors::serialize(views, Some(metadata))?;
     write_atomically(path, &file).with_context(|| format!("cannot write {}", path.display()))

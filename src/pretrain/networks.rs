@@ -26,7 +26,11 @@ impl Network {
 
     /// The student that `settings` describe.
     pub fn student(settings: &Settings) -> Self {
-        Self::new(settings, settings.head.shared, settings.loss.masked_modeling)
+        Self::new(
+            settings,
+            settings.head.shared,
+            settings.loss.masked_modeling,
+        )
     }
 
     /// The teacher that `settings` describe.
@@ -77,7 +81,9 @@ pub fn teacher_from(student: &Parameters, teacher: &Network, device: &Device) ->
         let patch_twin = name.replace("last_layer.", "last_layer2.");
         let source = match teacher.head.shared {
             true => student.find(&patch_twin).or(student.find(&name)),
-            false => student.find(&name).or(student.find(&name.replace("last_layer2", "last_layer"))),
+            false => student
+                .find(&name)
+                .or(student.find(&name.replace("last_layer2", "last_layer"))),
         };
         if let Some(source) = source {
             parameter.value = source.value.clone();

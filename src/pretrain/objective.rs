@@ -27,9 +27,8 @@ pub struct Centres {
 impl Centres {
     /// `c ← m·c + (1 − m)·mean`, with the means over the whole batch.
     pub fn update(&mut self, class_mean: Tensor<2>, patch_mean: Tensor<2>, weights: &LossWeights) {
-        let blend = |centre: &Tensor<2>, mean: Tensor<2>, m: f32| {
-            centre.clone() * m + mean * (1.0 - m)
-        };
+        let blend =
+            |centre: &Tensor<2>, mean: Tensor<2>, m: f32| centre.clone() * m + mean * (1.0 - m);
         self.class = blend(&self.class, class_mean, weights.centre_momentum);
         self.patch = blend(&self.patch, patch_mean, weights.patch_centre_momentum);
     }
@@ -77,18 +76,27 @@ impl MaskedPatches {
         let mut weights = vec![0.0; crops * padded];
         let mut start = 0;
         for row in 0..crops * pictures {
-            let masked = masks[row * patches..][..patches].iter().filter(|&&m| m).count();
+            let masked = masks[row * patches..][..patches]
+                .iter()
+                .filter(|&&m| m)
+                .count();
             let crop = row / pictures;
             weights[crop * padded + start..][..masked].fill(1.0 / (batch * masked.max(1)) as f32);
             start += masked;
         }
-        MaskedPatches { cells, weights, count }
+        MaskedPatches {
+            cells,
+            weights,
+            count,
+        }
     }
 
     /// Rows of the masked patches in a token matrix with `tokens` tokens an image.
     pub fn token_rows(&self, tokens: usize) -> impl Iterator<Item = usize> {
         let patches = tokens - 1;
-        self.cells.iter().map(move |&cell| cell / patches * tokens + 1 + cell % patches)
+        self.cells
+            .iter()
+            .map(move |&cell| cell / patches * tokens + 1 + cell % patches)
     }
 }
 
@@ -143,8 +151,11 @@ pub fn objective(
     let device = teacher.class.device();
     let views = student.class.dims()[0] / pictures;
 
-    let class_targets =
-        centred_softmax(teacher.class, centres.class.clone(), scheduled.teacher_temp as f32);
+    let class_targets = centred_softmax(
+        teacher.class,
+        centres.class.clone(),
+        scheduled.teacher_temp as f32,
+    );
     let targets = other_views(&class_targets, crops, views, pictures);
     let class = cross_entropy(student.class, targets, weights.student_temp);
     let pairs = (crops * (views - 1)).max(1) * batch;
@@ -156,18 +167,31 @@ pub fn objective(
     let cells = masked.cells.len();
     let per_crop = upload(masked.weights.clone(), [crops, cells], &device);
     let per_crop = per_crop * (weights.lambda_patch / crops as f32);
-    let per_crop = if patch.is_autodiff() { per_crop.autodiff() } else { per_crop };
+    let per_crop = if patch.is_autodiff() {
+        per_crop.autodiff()
+    } else {
+        per_crop
+    };
     let patch = per_crop.matmul(patch);
 
     let total = class.clone().sum_dim(0) + patch.clone().sum_dim(0);
-    Loss { total, class, patch, targets: (class_targets, patch_targets) }
+    Loss {
+        total,
+        class,
+        patch,
+        targets: (class_targets, patch_targets),
+    }
 }
 
 /// For each student view the sum of the teacher's distributions of all *other* global views:
 /// `[crops * pictures, K]` → `[views * pictures, K]`.
 fn other_views(targets: &Tensor<2>, crops: usize, views: usize, pictures: usize) -> Tensor<2> {
     let width = targets.dims()[1];
-    let of = |q: usize| targets.clone().slice([q * pictures..(q + 1) * pictures, 0..width]);
+    let of = |q: usize| {
+        targets
+            .clone()
+            .slice([q * pictures..(q + 1) * pictures, 0..width])
+    };
     let sum_without = |v: usize| {
         let others = (0..crops).filter(|&q| q != v).map(of);
         let none = || Tensor::zeros([pictures, width], &targets.device());

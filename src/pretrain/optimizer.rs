@@ -39,7 +39,10 @@ pub fn is_decayed(parameter: &Parameter) -> bool {
 impl Optimizer {
     pub fn new(settings: &OptimSettings, parameters: &Parameters) -> Self {
         let states = parameters.iter().map(|_| None).collect();
-        Optimizer { settings: settings.clone(), states }
+        Optimizer {
+            settings: settings.clone(),
+            states,
+        }
     }
 
     /// Scales every gradient to a norm of at most `settings.clip` and returns the norms before,
@@ -62,7 +65,11 @@ impl Optimizer {
     pub fn step(&mut self, parameters: &mut Parameters, grads: Grads, lr: f64, weight_decay: f64) {
         for ((parameter, state), grad) in parameters.iter_mut().zip(&mut self.states).zip(grads) {
             let Some(grad) = grad else { continue };
-            let decay = if is_decayed(parameter) { weight_decay } else { 0.0 };
+            let decay = if is_decayed(parameter) {
+                weight_decay
+            } else {
+                0.0
+            };
             let zeros = || Tensor::zeros(grad.dims(), &grad.device());
             let is_adamw = self.settings.kind == Kind::AdamW;
             let state = state.get_or_insert_with(|| State {
@@ -82,7 +89,10 @@ impl Optimizer {
             let Some(state) = state else { continue };
             let name = &parameter.name;
             let mut put = |part: &str, data: Vec<f32>, shape: &[usize]| {
-                let tensor = HostTensor { shape: shape.to_vec(), data };
+                let tensor = HostTensor {
+                    shape: shape.to_vec(),
+                    data,
+                };
                 tensors.insert(format!("{part}.{name}"), tensor);
             };
             let host = |t: &Tensor<2>| crate::model::download(t.clone());
@@ -148,6 +158,9 @@ impl OptimSettings {
 /// LARS: trust · ‖p‖ / ‖direction‖, or 1 where one of them is zero. `[1, 1]`.
 fn trust(p: &mut Parameter, mut direction: Tensor<2>, trust: f32) -> Tensor<2> {
     let (weight, update) = (norm(&mut p.value), norm(&mut direction));
-    let zero = weight.clone().equal_elem(0.0).bool_or(update.clone().equal_elem(0.0));
+    let zero = weight
+        .clone()
+        .equal_elem(0.0)
+        .bool_or(update.clone().equal_elem(0.0));
     (weight / update.clamp_min(f32::MIN_POSITIVE) * trust).mask_fill(zero, 1.0)
 }

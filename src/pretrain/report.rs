@@ -39,8 +39,18 @@ impl Diagnostics {
             cross_entropy(centred, targets.clone(), temp as f32)
         };
         let (class_targets, patch_targets) = &loss.targets;
-        let class = entropy(&teacher.class, &centres.class, class_targets, now.teacher_temp);
-        let patch = entropy(&teacher.masked, &centres.patch, patch_targets, now.teacher_patch_temp);
+        let class = entropy(
+            &teacher.class,
+            &centres.class,
+            class_targets,
+            now.teacher_temp,
+        );
+        let patch = entropy(
+            &teacher.masked,
+            &centres.patch,
+            patch_targets,
+            now.teacher_patch_temp,
+        );
         let real = masked.max(1);
         let patch = patch.slice([0..real, 0..1]);
         let class_rows = class_targets.dims()[0];
@@ -72,7 +82,11 @@ impl Diagnostics {
     pub(super) fn join(mut self, next: Self, parts: usize) -> Self {
         let losses = self.views + self.crops;
         let cut = |t: &Tensor<2>, from: usize, to: usize| t.clone().slice([from..to, 0..1]);
-        let old = if self.teacher_class.len() == 1 { 1.0 / parts as f32 } else { 1.0 };
+        let old = if self.teacher_class.len() == 1 {
+            1.0 / parts as f32
+        } else {
+            1.0
+        };
         let entropies = cut(&self.numbers, losses, losses + 2) * old
             + cut(&next.numbers, losses, losses + 2) / parts as f32;
         let sums = cut(&self.numbers, 0, losses) + cut(&next.numbers, 0, losses);
@@ -122,7 +136,11 @@ pub struct StepNumbers {
 impl StepNumbers {
     /// Norm of the whole gradient.
     pub fn grad_norm(&self) -> f32 {
-        self.grad_norms.iter().map(|&n| n as f64 * n as f64).sum::<f64>().sqrt() as f32
+        self.grad_norms
+            .iter()
+            .map(|&n| n as f64 * n as f64)
+            .sum::<f64>()
+            .sqrt() as f32
     }
 }
 
@@ -134,7 +152,13 @@ impl StepReport {
         diagnostics: Option<Diagnostics>,
         norms: Vec<Tensor<2>>,
     ) -> Self {
-        StepReport { step, epoch, scheduled, diagnostics, norms }
+        StepReport {
+            step,
+            epoch,
+            scheduled,
+            diagnostics,
+            norms,
+        }
     }
 
     /// Reads the numbers; waits until the device has computed them.
@@ -157,7 +181,9 @@ impl StepReport {
             agreement: f32::NAN,
             grad_norms,
         };
-        let Some(diagnostics) = self.diagnostics else { return numbers };
+        let Some(diagnostics) = self.diagnostics else {
+            return numbers;
+        };
         let (views, crops) = (diagnostics.views, diagnostics.crops);
         let all = download(diagnostics.numbers);
         let (losses, entropies) = all.split_at((views + crops).min(all.len()));
@@ -169,11 +195,18 @@ impl StepReport {
         }
         let mut agreeing = 0;
         let mut pictures = 0;
-        for (teacher, student) in diagnostics.teacher_class.iter().zip(&diagnostics.student_class) {
+        for (teacher, student) in diagnostics
+            .teacher_class
+            .iter()
+            .zip(&diagnostics.student_class)
+        {
             let (teacher, student) = (indices(teacher), indices(student));
             let per_view = teacher.len() / crops.max(1);
             let second = if crops > 1 { per_view } else { 0 };
-            let pairs = teacher.iter().take(per_view).zip(student.iter().skip(second));
+            let pairs = teacher
+                .iter()
+                .take(per_view)
+                .zip(student.iter().skip(second));
             agreeing += pairs.filter(|(a, b)| a == b).count();
             pictures += per_view;
             numbers.class_prototypes.extend(teacher);
@@ -186,5 +219,10 @@ impl StepReport {
 
 /// Row maxima's columns as plain numbers.
 fn indices(tensor: &Tensor<2, Int>) -> Vec<u32> {
-    tensor.clone().into_data().convert::<u32>().try_into_vec().unwrap_or_default()
+    tensor
+        .clone()
+        .into_data()
+        .convert::<u32>()
+        .try_into_vec()
+        .unwrap_or_default()
 }

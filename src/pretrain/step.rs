@@ -93,13 +93,22 @@ impl Trainer {
             let sizes = [views.crops, views.pictures, batch.images.len()];
             let weights = self.loss_weights();
             let seen = (student.class.clone().inner(), teacher.clone());
-            let loss =
-                objective(student, teacher, &self.centres, &views.masked, sizes, &weights, &now);
+            let loss = objective(
+                student,
+                teacher,
+                &self.centres,
+                &views.masked,
+                sizes,
+                &weights,
+                &now,
+            );
             self.stopwatch.lap("student", &self.device);
 
             let mut gradients = loss.total.backward();
             for (sum, parameter) in grads.iter_mut().zip(tracked.iter()) {
-                let grad = parameter.trained.then(|| parameter.value.grad_remove(&mut gradients));
+                let grad = parameter
+                    .trained
+                    .then(|| parameter.value.grad_remove(&mut gradients));
                 add(sum, grad.flatten());
             }
             drop(gradients);
@@ -125,7 +134,8 @@ impl Trainer {
         if epoch < self.settings.optim.freeze_last_layer {
             self.freeze_last_layer(&mut grads);
         }
-        self.optimizer.step(&mut self.student, grads, now.lr, now.weight_decay);
+        self.optimizer
+            .step(&mut self.student, grads, now.lr, now.weight_decay);
         self.stopwatch.lap("optimizer", &self.device);
 
         networks::follow(&mut self.teacher, &mut self.student, now.momentum);
@@ -147,17 +157,27 @@ impl Trainer {
         keep_statistics(&mut self.teacher, statistics);
 
         let width = points.dims()[1];
-        let class_points = points.clone().select(0, rows(class_rows(images, per_image), &self.device));
-        let masked_points = points.clone().select(0, rows(views.masked.token_rows(per_image), &self.device));
-        let patch_points: Tensor<3> = points
-            .reshape([images, per_image, width])
-            .slice([0..images, 1..per_image, 0..width]);
-        let mean_point = patch_points.reshape([images * (per_image - 1), width]).mean_dim(0);
+        let class_points = points
+            .clone()
+            .select(0, rows(class_rows(images, per_image), &self.device));
+        let masked_points = points
+            .clone()
+            .select(0, rows(views.masked.token_rows(per_image), &self.device));
+        let patch_points: Tensor<3> =
+            points
+                .reshape([images, per_image, width])
+                .slice([0..images, 1..per_image, 0..width]);
+        let mean_point = patch_points
+            .reshape([images * (per_image - 1), width])
+            .mean_dim(0);
 
         let prototypes = head.patch_prototypes(&self.teacher);
         let class = Head::logits(class_points, head.class_prototypes(&self.teacher));
         let class_mean = class.clone().mean_dim(0);
-        let logits = TeacherLogits { class, masked: Head::logits(masked_points, prototypes.clone()) };
+        let logits = TeacherLogits {
+            class,
+            masked: Head::logits(masked_points, prototypes.clone()),
+        };
         (logits, class_mean, Head::logits(mean_point, prototypes))
     }
 
@@ -168,12 +188,18 @@ impl Trainer {
         // Batch norm must see every token; otherwise only tokens that the loss needs go on.
         let whole = head.norm == crate::settings::HeadNorm::Batch;
         let mut project = |tokens: Tensor<2>, wanted: Tensor<1, Int>| match whole {
-            true => head.bottleneck(tracked, tokens, &mut statistics).select(0, wanted),
+            true => head
+                .bottleneck(tracked, tokens, &mut statistics)
+                .select(0, wanted),
             false => tokens.select(0, wanted),
         };
 
         let drop = self.drop_path(key, 0, views.globals.images);
-        let mask = self.settings.loss.masked_modeling.then(|| views.mask.clone());
+        let mask = self
+            .settings
+            .loss
+            .masked_modeling
+            .then(|| views.mask.clone());
         let tokens = vit.forward(tracked, &views.globals, mask, drop.as_ref());
         let images = views.globals.images;
         let per_image = tokens.dims()[0] / images;
@@ -185,7 +211,10 @@ impl Trainer {
             let tokens = vit.forward(tracked, locals, None, drop.as_ref());
             local_images = locals.images;
             let per_image = tokens.dims()[0] / local_images;
-            points.push(project(tokens, rows(class_rows(local_images, per_image), &self.device)));
+            points.push(project(
+                tokens,
+                rows(class_rows(local_images, per_image), &self.device),
+            ));
         }
         let points = Tensor::cat(points, 0);
         let points = match whole {
@@ -226,7 +255,14 @@ impl Trainer {
         views: &Views,
         now: &Scheduled,
     ) -> Diagnostics {
-        Diagnostics::new(loss, student, teacher, &self.centres, views.masked.count, now)
+        Diagnostics::new(
+            loss,
+            student,
+            teacher,
+            &self.centres,
+            views.masked.count,
+            now,
+        )
     }
 
     /// Copies the gradients to the host where someone asked for them.
@@ -251,26 +287,44 @@ impl Trainer {
     }
 
     /// Stochastic depth for `images` images: block i of L is dropped with probability r·i/(L−1).
-    fn drop_path(&self, (step, part): (usize, usize), pass: u64, images: usize) -> Option<DropPath> {
+    fn drop_path(
+        &self,
+        (step, part): (usize, usize),
+        pass: u64,
+        images: usize,
+    ) -> Option<DropPath> {
         let rate = self.settings.model.drop_path;
         let depth = self.student_network.vit.depth;
         if rate <= 0.0 {
             return None;
         }
         let mut seed = [0; 32];
-        for (i, key) in [self.settings.run.seed, step as u64, part as u64, pass].iter().enumerate() {
+        for (i, key) in [self.settings.run.seed, step as u64, part as u64, pass]
+            .iter()
+            .enumerate()
+        {
             seed[i * 8..][..8].copy_from_slice(&key.to_le_bytes());
         }
         let mut rng = ChaCha8Rng::from_seed(seed);
         let mut branch = |rate: f64| -> Vec<f32> {
             let keep = 1.0 - rate;
-            (0..images).map(|_| if rng.random::<f64>() < keep { (1.0 / keep) as f32 } else { 0.0 }).collect()
+            (0..images)
+                .map(|_| {
+                    if rng.random::<f64>() < keep {
+                        (1.0 / keep) as f32
+                    } else {
+                        0.0
+                    }
+                })
+                .collect()
         };
         let factors = (0..depth).map(|i| {
             let rate = rate * i as f64 / (depth.max(2) - 1) as f64;
             [branch(rate), branch(rate)]
         });
-        Some(DropPath { factors: factors.collect() })
+        Some(DropPath {
+            factors: factors.collect(),
+        })
     }
 
     /// Part `part` of `parts` of a batch, on the device.
@@ -281,24 +335,36 @@ impl Trainer {
         let pictures = to - from;
         let cut = |pixels: &[f32], crops: usize, side: usize| {
             let len = 3 * side * side;
-            let rows = (0..crops).flat_map(|v| &pixels[(v * all + from) * len..(v * all + to) * len]);
+            let rows =
+                (0..crops).flat_map(|v| &pixels[(v * all + from) * len..(v * all + to) * len]);
             let rows: Vec<f32> = rows.copied().collect();
             Patches::new(&rows, [crops * pictures, side, side], patch, &self.device)
         };
         let crops = spec.global_crops;
         let globals = cut(&batch.globals, crops, spec.global_size);
-        let locals = (spec.local_crops > 0)
-            .then(|| cut(&batch.locals, spec.local_crops, spec.local_size));
+        let locals =
+            (spec.local_crops > 0).then(|| cut(&batch.locals, spec.local_crops, spec.local_size));
         let patches = globals.count();
         let masks = (0..crops)
             .flat_map(|v| &batch.masks[(v * all + from) * patches..(v * all + to) * patches]);
         let masks: Vec<bool> = masks.copied().collect();
         let steps = if is_cpu(&self.device) { 0 } else { MASK_SHAPES };
-        let masked =
-            MaskedPatches::new(&masks, [crops, pictures, patches], all, (masks.len(), steps));
+        let masked = MaskedPatches::new(
+            &masks,
+            [crops, pictures, patches],
+            all,
+            (masks.len(), steps),
+        );
         let mask = masks.iter().map(|&m| m as u8 as f32).collect();
         let mask = upload(mask, [masks.len(), 1], &self.device);
-        Views { globals, locals, masked, mask, crops, pictures }
+        Views {
+            globals,
+            locals,
+            masked,
+            mask,
+            crops,
+            pictures,
+        }
     }
 }
 

@@ -16,7 +16,10 @@ pub struct Stopwatch {
 impl Stopwatch {
     /// A watch that measures; the default one does nothing.
     pub fn running() -> Self {
-        Stopwatch { running: true, ..Self::default() }
+        Stopwatch {
+            running: true,
+            ..Self::default()
+        }
     }
 
     /// The next lap begins now.

@@ -35,16 +35,25 @@ impl Prepared {
     /// Loads pictures `from..to` of `source` at `side` pixels, on all cores.
     pub fn load(source: &Arc<dyn Source>, from: usize, to: usize, side: usize) -> Self {
         let load = |index: usize| match source.load_with_parts(index) {
-            Some((picture, parts)) => Ok((index, eval_view(&picture, side), Some(scale(parts, side)))),
-            None => source.load(index).map(|picture| (index, eval_view(&picture, side), None)),
+            Some((picture, parts)) => {
+                Ok((index, eval_view(&picture, side), Some(scale(parts, side))))
+            }
+            None => source
+                .load(index)
+                .map(|picture| (index, eval_view(&picture, side), None)),
         };
-        let loaded: Vec<_> = (from..to.min(source.len())).into_par_iter().map(load).collect();
+        let loaded: Vec<_> = (from..to.min(source.len()))
+            .into_par_iter()
+            .map(load)
+            .collect();
         let mut prepared = Prepared::default();
         for result in loaded {
             match result {
                 Ok((index, picture, parts)) => {
                     prepared.pictures.push(picture);
-                    prepared.labels.push(source.label(index).map(|label| label as u32));
+                    prepared
+                        .labels
+                        .push(source.label(index).map(|label| label as u32));
                     prepared.parts.push(parts);
                 }
                 Err(error) => prepared.failures.push(error),
@@ -57,8 +66,14 @@ impl Prepared {
     /// network has to beat.
     pub fn raw(&self) -> Features {
         let dim = self.pictures.first().map_or(1, |p| p.rgb.len());
-        let data = self.pictures.iter().flat_map(|p| p.rgb.iter().map(|&v| v as f32 / 255.0));
-        Features { dim, data: data.collect() }
+        let data = self
+            .pictures
+            .iter()
+            .flat_map(|p| p.rgb.iter().map(|&v| v as f32 / 255.0));
+        Features {
+            dim,
+            data: data.collect(),
+        }
     }
 }
 
@@ -67,7 +82,10 @@ pub fn eval_view(picture: &Picture, side: usize) -> Picture {
     if picture.width == side && picture.height == side {
         return picture.clone();
     }
-    pixels::centre_crop(&pixels::resize_shorter(picture, side, Filter::Bicubic), side)
+    pixels::centre_crop(
+        &pixels::resize_shorter(picture, side, Filter::Bicubic),
+        side,
+    )
 }
 
 /// A part map at another size, each pixel from the nearest.
@@ -79,7 +97,11 @@ fn scale(map: PartMap, side: usize) -> PartMap {
         let (x, y) = (i % side * map.width / side, i / side * map.height / side);
         map.ids[y * map.width + x]
     });
-    PartMap { width: side, height: side, ids: ids.collect() }
+    PartMap {
+        width: side,
+        height: side,
+        ids: ids.collect(),
+    }
 }
 
 /// What a network says about some pictures.
@@ -106,15 +128,20 @@ pub fn embed(
     for batch in pictures.chunks(BATCH) {
         let side = batch[0].width;
         let mut planes = vec![0.0; batch.len() * 3 * side * side];
-        planes.par_chunks_exact_mut(3 * side * side).zip(batch).for_each(|(out, picture)| {
-            let f32s = |v: [f64; 3]| v.map(|x| x as f32);
-            pixels::write_normalised(picture, f32s(views.mean), f32s(views.std), out);
-        });
+        planes
+            .par_chunks_exact_mut(3 * side * side)
+            .zip(batch)
+            .for_each(|(out, picture)| {
+                let f32s = |v: [f64; 3]| v.map(|x| x as f32);
+                pixels::write_normalised(picture, f32s(views.mean), f32s(views.std), out);
+            });
         let shape = [batch.len(), side, side];
         let patches = Patches::new(&planes, shape, network.vit.patch, device);
         let tokens = network.vit.forward(weights, &patches, None, None);
         let (images, per_image) = (batch.len(), patches.count() + 1);
-        embedded.class.extend(download(class_tokens(tokens.clone(), images, per_image)));
+        embedded
+            .class
+            .extend(download(class_tokens(tokens.clone(), images, per_image)));
         if head {
             let head = &network.head;
             let points = head.bottleneck(weights, tokens, &mut Statistics::Running);
@@ -127,7 +154,10 @@ pub fn embed(
                 .reshape([images * (per_image - 1), width]);
             let patches = Head::logits(patches, head.patch_prototypes(weights)).argmax(1);
             let read = |t: Tensor<2, burn::tensor::Int>| -> Vec<u32> {
-                t.into_data().convert::<u32>().try_into_vec().unwrap_or_default()
+                t.into_data()
+                    .convert::<u32>()
+                    .try_into_vec()
+                    .unwrap_or_default()
             };
             embedded.class_prototypes.extend(read(class));
             embedded.patch_prototypes.extend(read(patches));

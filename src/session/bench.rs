@@ -5,10 +5,10 @@ use std::time::Instant;
 use anyhow::Result;
 use serde::Serialize;
 
+use super::loading::loader_plan;
 use crate::data::Batch;
 use crate::data::loader::Loader;
 use crate::data::parts::Parts;
-use super::loading::loader_plan;
 use crate::device::Chosen;
 use crate::pretrain::schedules::{Plan, Schedules};
 use crate::pretrain::{Stopwatch, Trainer};
@@ -107,7 +107,9 @@ pub fn bench_step(size: &Size, chosen: &Chosen, warm_up: usize, steps: usize) ->
         }
         let begun = Instant::now();
         let batch = &batches[step % batches.len()];
-        trainer.step(batch, step, 0, schedules.at(1000 + step)).read();
+        trainer
+            .step(batch, step, 0, schedules.at(1000 + step))
+            .read();
         if step >= warm_up {
             seconds.push(begun.elapsed().as_secs_f64());
         }
@@ -124,7 +126,10 @@ pub fn bench_step(size: &Size, chosen: &Chosen, warm_up: usize, steps: usize) ->
         peak_memory: peak_memory(),
     };
     let images_per_second = settings.run.batch as f64 / bench.median();
-    Ok(StepBench { images_per_second, ..bench })
+    Ok(StepBench {
+        images_per_second,
+        ..bench
+    })
 }
 
 /// Peak resident memory of this process, from Linux's `/proc`.

@@ -18,6 +18,8 @@ use crate::settings::Settings;
 /// Version of the layout; a reader refuses what it does not know.
 const FORMAT: &str = "patchlight-1";
 
+type WeightFile = (HostTensors, HashMap<String, String>);
+
 /// A checkpoint in memory.
 #[derive(Clone, Debug)]
 pub struct Checkpoint {
@@ -34,18 +36,33 @@ impl Checkpoint {
     pub fn of(trainer: &Trainer, step: usize, best_knn: Option<f64>) -> Self {
         let mut tensors = HostTensors::new();
         let mut put = |prefix: &str, from: HostTensors| {
-            tensors.extend(from.into_iter().map(|(name, t)| (format!("{prefix}.{name}"), t)));
+            tensors.extend(
+                from.into_iter()
+                    .map(|(name, t)| (format!("{prefix}.{name}"), t)),
+            );
         };
         put("student", trainer.student.to_host());
         put("teacher", trainer.teacher.to_host());
         put("optimizer", trainer.optimizer.to_host(&trainer.student));
-        for (name, centre) in
-            [("centre.class", &trainer.centres.class), ("centre.patch", &trainer.centres.patch)]
-        {
+        for (name, centre) in [
+            ("centre.class", &trainer.centres.class),
+            ("centre.patch", &trainer.centres.patch),
+        ] {
             let data = crate::model::download(centre.clone());
-            tensors.insert(name.into(), HostTensor { shape: vec![1, data.len()], data });
+            tensors.insert(
+                name.into(),
+                HostTensor {
+                    shape: vec![1, data.len()],
+                    data,
+                },
+            );
         }
-        Checkpoint { step, settings: trainer.settings.clone(), best_knn, tensors }
+        Checkpoint {
+            step,
+            settings: trainer.settings.clone(),
+            best_knn,
+            tensors,
+        }
     }
 
     /// Writes it whole or not at all.
@@ -69,22 +86,33 @@ impl Checkpoint {
     /// # Errors
     /// A file that is missing, damaged, or not one of ours; the message names it.
     pub fn read(path: &Path) -> Result<Self> {
-        let (tensors, metadata) = weight_file::read(path)?;
-        let name = path.display();
+        Self::from_file(weight_file::read(path)?, &path.display().to_string())
+    }
+
+    fn from_file((tensors, metadata): WeightFile, name: &str) -> Result<Self> {
         match metadata.get("format").map(String::as_str) {
             Some(FORMAT) => {}
-            Some(other) => bail!(
-                "{name} has the layout {other:?}; this version reads {FORMAT:?} only"
-            ),
+            Some(other) => {
+                bail!("{name} has the layout {other:?}; this version reads {FORMAT:?} only")
+            }
             None => bail!("{name} holds weights but is not a checkpoint of a run"),
         }
         let field = |key: &str| {
-            metadata.get(key).with_context(|| format!("{name} does not say its {key}"))
+            metadata
+                .get(key)
+                .with_context(|| format!("{name} does not say its {key}"))
         };
-        let step = field("step")?.parse().with_context(|| format!("step of {name}"))?;
-        let settings = Settings::from_toml(field("settings")?, &name.to_string())?;
+        let step = field("step")?
+            .parse()
+            .with_context(|| format!("step of {name}"))?;
+        let settings = Settings::from_toml(field("settings")?, name)?;
         let best_knn = metadata.get("best_knn").and_then(|best| best.parse().ok());
-        Ok(Checkpoint { step, settings, best_knn, tensors })
+        Ok(Checkpoint {
+            step,
+            settings,
+            best_knn,
+            tensors,
+        })
     }
 
     /// The tensors whose names start with `prefix.`, without it.
@@ -96,6 +124,14 @@ impl Checkpoint {
         self.tensors.iter().filter_map(strip).collect()
     }
 
+    /// The networks and centres alone, without the optimizer's memory: a third of the size, enough
+    /// to look at or to start from.
+    pub fn without_optimizer(mut self) -> Self {
+        self.tensors
+            .retain(|name, _| !name.starts_with("optimizer."));
+        self
+    }
+
     /// Puts everything into a trainer made for the same settings.
     ///
     /// # Errors
@@ -105,14 +141,23 @@ impl Checkpoint {
         let load = |specs: &[_], part: &str| Parameters::load(specs, &self.part(part), &device);
         trainer.student = load(&trainer.student_network.specs(), "student")?;
         trainer.teacher = load(&trainer.teacher_network.specs(), "teacher")?;
-        trainer.optimizer.restore(&trainer.student, &self.part("optimizer"), &device);
+        trainer
+            .optimizer
+            .restore(&trainer.student, &self.part("optimizer"), &device);
         let centres = self.part("centre");
-        for (name, centre) in
-            [("class", &mut trainer.centres.class), ("patch", &mut trainer.centres.patch)]
-        {
-            let found = centres.get(name).with_context(|| format!("no {name} centre"))?;
+        for (name, centre) in [
+            ("class", &mut trainer.centres.class),
+            ("patch", &mut trainer.centres.patch),
+        ] {
+            let found = centres
+                .get(name)
+                .with_context(|| format!("no {name} centre"))?;
             if found.data.len() != centre.dims()[1] {
-                bail!("the {name} centre has {} numbers, not {}", found.data.len(), centre.dims()[1]);
+                bail!(
+                    "the {name} centre has {} numbers, not {}",
+                    found.data.len(),
+                    centre.dims()[1]
+                );
             }
             *centre = crate::model::upload(found.data.clone(), centre.dims(), &device);
         }
@@ -122,7 +167,9 @@ impl Checkpoint {
 
 /// The file of a checkpoint after `step` steps in a run's folder.
 pub fn path_for(folder: &Path, step: usize) -> PathBuf {
-    folder.join("checkpoints").join(format!("step-{step:09}.safetensors"))
+    folder
+        .join("checkpoints")
+        .join(format!("step-{step:09}.safetensors"))
 }
 
 /// The checkpoint with the best k-NN accuracy.
@@ -132,7 +179,10 @@ pub fn best_path(folder: &Path) -> PathBuf {
 
 /// Numbered checkpoints in a run's folder, oldest first.
 pub fn list(folder: &Path) -> Vec<(usize, PathBuf)> {
-    let entries = std::fs::read_dir(folder.join("checkpoints")).into_iter().flatten().flatten();
+    let entries = std::fs::read_dir(folder.join("checkpoints"))
+        .into_iter()
+        .flatten()
+        .flatten();
     let mut found: Vec<(usize, PathBuf)> = entries
         .filter_map(|entry| {
             let name = entry.file_name().into_string().ok()?;
@@ -151,7 +201,9 @@ pub fn list(folder: &Path) -> Vec<(usize, PathBuf)> {
 pub fn prune(folder: &Path, keep: usize) -> std::io::Result<()> {
     let all = list(folder);
     let old = all.len().saturating_sub(keep);
-    all[..old].iter().try_for_each(|(_, path)| std::fs::remove_file(path))
+    all[..old]
+        .iter()
+        .try_for_each(|(_, path)| std::fs::remove_file(path))
 }
 
 /// The newest readable checkpoint of a run's folder, and a warning for each newer unreadable one.

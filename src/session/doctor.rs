@@ -7,20 +7,20 @@
 //! weight decay, schedules. A deviation is the largest difference of a tensor, divided by the largest
 //! value that the CPU has in it.
 
+mod subject;
+
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Instant;
 
 use burn::tensor::{Device, Tensor};
-use rand::{Rng, SeedableRng};
-use rand_chacha::ChaCha8Rng;
 use serde::Serialize;
 
 use crate::data::Batch;
 use crate::device::Chosen;
 use crate::model::{HostTensors, download};
-use crate::pretrain::schedules::{Plan, Schedules};
 use crate::pretrain::Trainer;
-use crate::settings::{Arch, Settings};
+use crate::pretrain::schedules::{Plan, Schedules};
+use crate::settings::Settings;
 
 /// What to check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,7 +33,10 @@ pub struct DoctorOptions {
 
 impl Default for DoctorOptions {
     fn default() -> Self {
-        DoctorOptions { steps: 4, wide: false }
+        DoctorOptions {
+            steps: 4,
+            wide: false,
+        }
     }
 }
 
@@ -54,16 +57,15 @@ pub enum Quantity {
 }
 
 impl Quantity {
-    /// Largest deviation that is rounding.
-    ///
-    /// Seen between the CPU and lavapipe, the worst tensor of each: loss 2e-6, gradient 2e-5,
-    /// student 3e-5, teacher 1e-6, centre 3e-6. AdamW divides by the size of the gradient, so the
-    /// student shows rounding in small gradients enlarged.
+    /// Largest deviation that is rounding: ten times and more of what lavapipe shows against the CPU
+    /// (the worst tensor of each kind, tiny and wide: loss 1.3e-6, gradient 1.4e-5, student 1.4e-4,
+    /// teacher 2.0e-4, centre 5e-7). A derivative of GELU that was off by 8e-4 showed as 4e-3 in the
+    /// teacher, where steps add it up.
     pub fn tolerance(self) -> f64 {
         match self {
-            Quantity::Loss | Quantity::Centre => 1e-4,
-            Quantity::Gradient => 1e-3,
-            Quantity::Student | Quantity::Teacher => 1e-3,
+            Quantity::Loss | Quantity::Centre => 2e-5,
+            Quantity::Gradient => 1e-4,
+            Quantity::Student | Quantity::Teacher => 2e-3,
         }
     }
 }
@@ -99,15 +101,18 @@ pub struct DoctorReport {
 impl DoctorReport {
     /// The worst check of `quantity`.
     pub fn worst(&self, quantity: Quantity) -> Option<&Check> {
-        let checks = self.checks.iter().filter(|check| check.quantity == quantity);
+        let checks = self
+            .checks
+            .iter()
+            .filter(|check| check.quantity == quantity);
         checks.max_by(|a, b| badness(a.deviation).total_cmp(&badness(b.deviation)))
     }
 }
 
 /// Trains on `chosen` and on the CPU, and compares.
 pub fn doctor(chosen: &Chosen, options: DoctorOptions) -> DoctorReport {
-    let settings = settings(options.wide);
-    let batch = batch(&settings);
+    let settings = subject::settings(options.wide);
+    let batch = subject::batch(&settings);
     let expected = train(&settings, &batch, options.steps, &Device::flex());
     // Burn reports a lost device or a kernel that does not compile by a panic.
     let found = catch_unwind(AssertUnwindSafe(|| {
@@ -169,8 +174,16 @@ fn train(settings: &Settings, batch: &Batch, steps: usize, device: &Device) -> O
         let numbers = report.read();
         seconds.push(start.elapsed().as_secs_f64());
         gradients.extend(trainer.gradients.clone());
-        let class = numbers.class.iter().enumerate().map(|(i, &v)| (format!("class, view {}", i + 1), v));
-        let patch = numbers.patch.iter().enumerate().map(|(i, &v)| (format!("patch, view {}", i + 1), v));
+        let class = numbers
+            .class
+            .iter()
+            .enumerate()
+            .map(|(i, &v)| (format!("class, view {}", i + 1), v));
+        let patch = numbers
+            .patch
+            .iter()
+            .enumerate()
+            .map(|(i, &v)| (format!("patch, view {}", i + 1), v));
         let others = [
             ("total".to_string(), numbers.loss),
             ("class entropy".to_string(), numbers.entropy_class),
@@ -199,26 +212,52 @@ fn compare(found: &Outcome, expected: &Outcome) -> Vec<Check> {
     let mut add = |quantity: Quantity, name: &str, deviation: f64| {
         let tolerance = quantity.tolerance();
         let passed = deviation <= tolerance;
-        checks.push(Check { quantity, name: name.to_string(), deviation, tolerance, passed });
+        checks.push(Check {
+            quantity,
+            name: name.to_string(),
+            deviation,
+            tolerance,
+            passed,
+        });
     };
     for (name, values) in &expected.losses {
         let other = found.losses.iter().find(|(known, _)| known == name);
-        add(Quantity::Loss, name, deviation(other.map_or(&[], |(_, v)| v), values));
+        add(
+            Quantity::Loss,
+            name,
+            deviation(other.map_or(&[], |(_, v)| v), values),
+        );
     }
     for name in expected.student.keys() {
         let of_step = |(found, expected): (&HostTensors, &HostTensors)| -> Option<f64> {
-            Some(tensor_deviation(name, found, expected.contains_key(name).then_some(expected)?))
+            Some(tensor_deviation(
+                name,
+                found,
+                expected.contains_key(name).then_some(expected)?,
+            ))
         };
-        let steps = found.gradients.iter().zip(&expected.gradients).filter_map(of_step);
+        let steps = found
+            .gradients
+            .iter()
+            .zip(&expected.gradients)
+            .filter_map(of_step);
         if let Some(worst) = steps.max_by(|a, b| badness(*a).total_cmp(&badness(*b))) {
             add(Quantity::Gradient, name, worst);
         }
     }
     for name in expected.student.keys() {
-        add(Quantity::Student, name, tensor_deviation(name, &found.student, &expected.student));
+        add(
+            Quantity::Student,
+            name,
+            tensor_deviation(name, &found.student, &expected.student),
+        );
     }
     for name in expected.teacher.keys() {
-        add(Quantity::Teacher, name, tensor_deviation(name, &found.teacher, &expected.teacher));
+        add(
+            Quantity::Teacher,
+            name,
+            tensor_deviation(name, &found.teacher, &expected.teacher),
+        );
     }
     let centres = found.centres.iter().zip(&expected.centres);
     for (name, (found, expected)) in ["class", "patch"].into_iter().zip(centres) {
@@ -228,7 +267,11 @@ fn compare(found: &Outcome, expected: &Outcome) -> Vec<Check> {
 }
 
 fn tensor_deviation(name: &str, found: &HostTensors, expected: &HostTensors) -> f64 {
-    let data = |tensors: &HostTensors| tensors.get(name).map_or(Vec::new(), |t| relevant(name, &t.data));
+    let data = |tensors: &HostTensors| {
+        tensors
+            .get(name)
+            .map_or(Vec::new(), |t| relevant(name, &t.data))
+    };
     deviation(&data(found), &data(expected))
 }
 
@@ -241,7 +284,12 @@ fn relevant(name: &str, data: &[f32]) -> Vec<f32> {
     }
     let third = data.len() / 3;
     let (queries, values) = (data.get(..third), data.get(2 * third..));
-    [queries, values].into_iter().flatten().flatten().copied().collect()
+    [queries, values]
+        .into_iter()
+        .flatten()
+        .flatten()
+        .copied()
+        .collect()
 }
 
 /// Largest difference over the largest expected value. NaN, or another length, is infinitely far.
@@ -249,73 +297,22 @@ fn deviation(found: &[f32], expected: &[f32]) -> f64 {
     if found.len() != expected.len() || found.iter().any(|value| !value.is_finite()) {
         return f64::INFINITY;
     }
-    let scale = expected.iter().fold(0.0, |top: f64, &value| top.max((value as f64).abs()));
+    let scale = expected
+        .iter()
+        .fold(0.0, |top: f64, &value| top.max((value as f64).abs()));
     let pairs = found.iter().zip(expected);
-    let worst = pairs.fold(0.0, |top: f64, (&a, &b)| top.max((a as f64 - b as f64).abs()));
+    let worst = pairs.fold(0.0, |top: f64, (&a, &b)| {
+        top.max((a as f64 - b as f64).abs())
+    });
     if worst == 0.0 { 0.0 } else { worst / scale }
 }
 
 /// For sorting: NaN is worst.
 fn badness(deviation: f64) -> f64 {
-    if deviation.is_nan() { f64::INFINITY } else { deviation }
-}
-
-/// A model that trains in an instant and yet goes through every kind of operation.
-fn settings(wide: bool) -> Settings {
-    let mut settings = Settings::default();
-    let s = &mut settings;
-    (s.run.epochs, s.run.batch, s.run.seed) = (2, if wide { 8 } else { 4 }, 7);
-    (s.views.global_size, s.views.local_size) = if wide { (64, 32) } else { (32, 16) };
-    (s.views.global_crops, s.views.local_crops) = (2, 2);
-    (s.model.arch, s.model.patch) = (Arch::Custom, 8);
-    (s.model.dim, s.model.depth, s.model.heads) = if wide { (192, 4, 3) } else { (32, 2, 2) };
-    (s.head.out_dim, s.head.hidden, s.head.bottleneck) =
-        if wide { (1024, 512, 128) } else { (64, 64, 32) };
-    s.head.patch_out_dim = s.head.out_dim;
-    s.head.norm_last_layer = false;
-    s.optim.warmup_epochs = 0.0;
-    // 1e-3 after scaling to the batch, and a teacher that visibly follows.
-    s.optim.lr = 1e-3 * 256.0 / s.run.batch as f64;
-    s.optim.teacher_momentum = 0.9;
-    s.optim.clip = 0.1;
-    // AdamW divides a gradient by its own size, rounding included, where it is larger than this; with
-    // the usual 1e-8 the student would show nothing but the rounding of its smallest gradients.
-    s.optim.eps = 1e-5;
-    settings
-}
-
-/// Smooth waves of colour, some rows of patches masked: the same for both devices.
-fn batch(settings: &Settings) -> Batch {
-    let (views, pictures) = (&settings.views, settings.run.batch);
-    let mut rng = ChaCha8Rng::seed_from_u64(settings.run.seed);
-    let mut crops = |images: usize, side: usize| -> Vec<f32> {
-        let mut pixels = Vec::with_capacity(images * 3 * side * side);
-        for _ in 0..images * 3 {
-            let [x, y, phase, height] = [0; 4].map(|_| rng.random_range(-3.0..3.0_f32));
-            let turn = std::f32::consts::TAU / side as f32;
-            let wave = |i: usize| {
-                let (column, row) = ((i % side) as f32, (i / side) as f32);
-                height * ((column * x + row * y) * turn + phase).sin()
-            };
-            pixels.extend((0..side * side).map(wave));
-        }
-        pixels
-    };
-    let globals = crops(views.global_crops * pictures, views.global_size);
-    let locals = crops(views.local_crops * pictures, views.local_size);
-    let patches = (views.global_size / settings.model.patch).pow(2);
-    // Every fourth crop stays whole, as with a list of mask ratios.
-    let rows = 0..views.global_crops * pictures;
-    let masks = rows.flat_map(|row| vec![row % 4 != 3; patches]).map(|may| may && rng.random_bool(0.4));
-    let masks = masks.collect();
-    Batch {
-        epoch: 0,
-        step: 0,
-        images: (0..pictures).collect(),
-        globals,
-        locals,
-        masks,
-        failures: Vec::new(),
+    if deviation.is_nan() {
+        f64::INFINITY
+    } else {
+        deviation
     }
 }
 
@@ -328,9 +325,18 @@ mod tests {
         let chosen = crate::device::choose("cpu").expect("the CPU is always there");
         let report = doctor(&chosen, DoctorOptions::default());
         assert!(report.passed, "{report:?}");
-        let named = |quantity: Quantity| report.checks.iter().filter(|c| c.quantity == quantity).count();
+        let named = |quantity: Quantity| {
+            report
+                .checks
+                .iter()
+                .filter(|c| c.quantity == quantity)
+                .count()
+        };
         assert_eq!(named(Quantity::Gradient), named(Quantity::Student));
-        assert!(report.checks.iter().all(|check| check.deviation == 0.0), "{report:?}");
+        assert!(
+            report.checks.iter().all(|check| check.deviation == 0.0),
+            "{report:?}"
+        );
     }
 
     #[test]
@@ -343,6 +349,9 @@ mod tests {
         }
         assert!(deviation(&[1e-9], &[0.0]).is_infinite());
         // The middle third of this bias belongs to the keys.
-        assert_eq!(relevant("blocks.0.attn.qkv.bias", &[1., 2., 9., 9., 3., 4.]), [1., 2., 3., 4.]);
+        assert_eq!(
+            relevant("blocks.0.attn.qkv.bias", &[1., 2., 9., 9., 3., 4.]),
+            [1., 2., 3., 4.]
+        );
     }
 }

@@ -55,7 +55,10 @@ impl Evaluator {
                 train: Some(set(&pictures.train, data.knn_train)),
                 test: set(test, data.knn_test),
             },
-            None => Evaluator { train: None, test: set(&pictures.train, data.knn_test) },
+            None => Evaluator {
+                train: None,
+                test: set(&pictures.train, data.knn_test),
+            },
         }
     }
 
@@ -63,7 +66,11 @@ impl Evaluator {
     ///
     /// # Errors
     /// Features that are not finite.
-    pub fn measure(&mut self, trainer: &Trainer, step: usize) -> Result<(EvalMetrics, Vec<LoadError>)> {
+    pub fn measure(
+        &mut self,
+        trainer: &Trainer,
+        step: usize,
+    ) -> Result<(EvalMetrics, Vec<LoadError>)> {
         let start = Instant::now();
         let (test, mut failures) = self.test.embed(trainer, true);
         let mut metrics = EvalMetrics {
@@ -87,7 +94,10 @@ impl Evaluator {
                     TEMPERATURE,
                 )?;
                 let accuracy = |r: &crate::probe::knn::KnnResult| Some((r.top1?, r.k));
-                let best = results.iter().filter_map(accuracy).max_by(|a, b| a.0.total_cmp(&b.0));
+                let best = results
+                    .iter()
+                    .filter_map(accuracy)
+                    .max_by(|a, b| a.0.total_cmp(&b.0));
                 metrics.knn = best.map(|(top1, _)| top1);
                 metrics.knn_k = best.map(|(_, k)| k);
                 let scores = clusters::compare(&test_labels, &prototypes)?;
@@ -103,7 +113,10 @@ impl Evaluator {
 }
 
 fn distinct(values: &[u32]) -> usize {
-    values.iter().collect::<std::collections::HashSet<_>>().len()
+    values
+        .iter()
+        .collect::<std::collections::HashSet<_>>()
+        .len()
 }
 
 /// What the network said about a set, beside what is known of it.
@@ -134,8 +147,14 @@ impl Set {
                 None => Prepared::load(&self.source, from, from + chunk, side),
             };
             let (network, weights) = (&trainer.teacher_network, &trainer.teacher);
-            let more =
-                embed(network, weights, &prepared.pictures, &settings.views, head, &trainer.device);
+            let more = embed(
+                network,
+                weights,
+                &prepared.pictures,
+                &settings.views,
+                head,
+                &trainer.device,
+            );
             seen.embedded.class.extend(more.class);
             seen.embedded.class_prototypes.extend(more.class_prototypes);
             seen.embedded.patch_prototypes.extend(more.patch_prototypes);
@@ -151,11 +170,19 @@ impl Set {
 impl Seen {
     /// Features, labels and class prototypes of the pictures whose class is known.
     fn labelled(&self) -> (Features, Vec<u32>, Vec<u32>) {
-        let known = || self.labels.iter().enumerate().filter_map(|(i, label)| Some((i, (*label)?)));
+        let known = || {
+            self.labels
+                .iter()
+                .enumerate()
+                .filter_map(|(i, label)| Some((i, (*label)?)))
+        };
         let features = known().flat_map(|(i, _)| &self.embedded.class[i * self.dim..][..self.dim]);
         let prototypes = known().filter_map(|(i, _)| self.embedded.class_prototypes.get(i));
         (
-            Features { dim: self.dim, data: features.copied().collect() },
+            Features {
+                dim: self.dim,
+                data: features.copied().collect(),
+            },
             known().map(|(_, label)| label).collect(),
             prototypes.copied().collect(),
         )

@@ -75,15 +75,21 @@ impl RunFolder {
     pub fn read(path: &Path) -> Result<(RunFile, Settings)> {
         let run = path.join("run.json");
         if !run.exists() {
-            bail!("{} is not the folder of a run: it has no run.json", path.display());
+            bail!(
+                "{} is not the folder of a run: it has no run.json",
+                path.display()
+            );
         }
         let text = fs::read_to_string(&run)?;
-        let run = serde_json::from_str(&text)
-            .with_context(|| format!("{} is damaged", run.display()))?;
+        let run =
+            serde_json::from_str(&text).with_context(|| format!("{} is damaged", run.display()))?;
         let file = path.join("settings.toml");
-        let text = fs::read_to_string(&file)
-            .with_context(|| format!("cannot read {}", file.display()))?;
-        Ok((run, Settings::from_toml(&text, &file.display().to_string())?))
+        let text =
+            fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
+        Ok((
+            run,
+            Settings::from_toml(&text, &file.display().to_string())?,
+        ))
     }
 
     /// Appends one line to the metrics: `kind` and the fields of `value`.
@@ -96,7 +102,9 @@ impl RunFolder {
             fields.insert("kind".into(), kind.into());
         }
         let line = format!("{object}\n");
-        self.metrics.write_all(line.as_bytes()).context("cannot write the metrics")
+        self.metrics
+            .write_all(line.as_bytes())
+            .context("cannot write the metrics")
     }
 
     /// Appends one line to the log.
@@ -104,7 +112,9 @@ impl RunFolder {
     /// # Errors
     /// A full disk.
     pub fn log(&mut self, line: &str) -> Result<()> {
-        self.log.write_all(format!("{line}\n").as_bytes()).context("cannot write the log")
+        self.log
+            .write_all(format!("{line}\n").as_bytes())
+            .context("cannot write the log")
     }
 
     /// Drops metrics of step `step` and later (they will be made again) and a torn last line.
@@ -125,7 +135,11 @@ impl RunFolder {
             value.is_some() && at.is_none_or(|at| at < limit)
         };
         let text = String::from_utf8_lossy(&text);
-        let kept: String = text.lines().filter(keep).map(|line| format!("{line}\n")).collect();
+        let kept: String = text
+            .lines()
+            .filter(keep)
+            .map(|line| format!("{line}\n"))
+            .collect();
         write_atomically(&path, kept.as_bytes())?;
         *self = Self::open(&self.path)?;
         Ok(())
@@ -135,5 +149,8 @@ impl RunFolder {
 /// The first free folder `runs/NAME-001`, `runs/NAME-002`, … below the current one.
 pub fn next_folder(name: &str) -> PathBuf {
     let path = |n: usize| Path::new("runs").join(format!("{name}-{n:03}"));
-    (1..).map(path).find(|path| !path.exists()).unwrap_or_else(|| path(1))
+    (1..)
+        .map(path)
+        .find(|path| !path.exists())
+        .unwrap_or_else(|| path(1))
 }

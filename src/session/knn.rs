@@ -35,7 +35,10 @@ impl Sources {
         let test = match test {
             Some(test) if test != train => {
                 let opened = pictures::open(test, settings)?;
-                opened.test.filter(|_| opened.train.classes().is_empty()).unwrap_or(opened.train)
+                opened
+                    .test
+                    .filter(|_| opened.train.classes().is_empty())
+                    .unwrap_or(opened.train)
             }
             _ => opened.test.with_context(|| {
                 format!("{train} has no labelled pictures to test with; name a test source")
@@ -53,7 +56,10 @@ impl Sources {
                 test.classes().join(", ")
             );
         }
-        Ok(Sources { train: opened.train, test })
+        Ok(Sources {
+            train: opened.train,
+            test,
+        })
     }
 }
 
@@ -109,15 +115,29 @@ pub fn compare(
     }
     let (train, test) = (load(&sources.train, side), load(&sources.test, side));
     let features = |weights: &Parameters, set: &Prepared| {
-        let seen = embed(&network, weights, &set.pictures, &settings.views, false, device);
-        Features { dim: network.vit.dim, data: seen.class }
+        let seen = embed(
+            &network,
+            weights,
+            &set.pictures,
+            &settings.views,
+            false,
+            device,
+        );
+        Features {
+            dim: network.vit.dim,
+            data: seen.class,
+        }
     };
     if baselines {
         let fresh = Parameters::init(&specs, settings.run.seed, device);
-        rows.push(accuracy("untrained network", &train, &test, |set| features(&fresh, set))?);
+        rows.push(accuracy("untrained network", &train, &test, |set| {
+            features(&fresh, set)
+        })?);
     }
     let name = format!("{part} after {} steps", checkpoint.step);
-    rows.push(accuracy(&name, &train, &test, |set| features(&trained, set))?);
+    rows.push(accuracy(&name, &train, &test, |set| {
+        features(&trained, set)
+    })?);
     Ok(rows)
 }
 
@@ -129,13 +149,33 @@ fn accuracy(
 ) -> Result<Row> {
     let labelled = |set: &Prepared| -> (Features, Vec<u32>) {
         let all = features(set);
-        let known = set.labels.iter().enumerate().filter(|(_, label)| label.is_some());
+        let known = set
+            .labels
+            .iter()
+            .enumerate()
+            .filter(|(_, label)| label.is_some());
         let rows = known.flat_map(|(i, _)| all.data[i * all.dim..][..all.dim].to_vec());
         let data = rows.collect();
-        (Features { dim: all.dim, data }, set.labels.iter().flatten().copied().collect())
+        (
+            Features { dim: all.dim, data },
+            set.labels.iter().flatten().copied().collect(),
+        )
     };
     let ((train, train_labels), (test, test_labels)) = (labelled(train), labelled(test));
-    let results = knn(&train, &train_labels, &test, Some(&test_labels), &NEIGHBOURS, TEMPERATURE)?;
-    let top1 = results.iter().map(|r| (r.k, r.top1.unwrap_or(f64::NAN))).collect();
-    Ok(Row { name: name.to_owned(), top1 })
+    let results = knn(
+        &train,
+        &train_labels,
+        &test,
+        Some(&test_labels),
+        &NEIGHBOURS,
+        TEMPERATURE,
+    )?;
+    let top1 = results
+        .iter()
+        .map(|r| (r.k, r.top1.unwrap_or(f64::NAN)))
+        .collect();
+    Ok(Row {
+        name: name.to_owned(),
+        top1,
+    })
 }

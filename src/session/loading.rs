@@ -55,8 +55,18 @@ fn view_spec(views: &ViewsSettings) -> ViewSpec {
     ViewSpec {
         globals: views.global_crops,
         locals: views.local_crops,
-        global1: crop(views.global_size, views.global_scale, views.blur_global1, 0.0),
-        global2: crop(views.global_size, views.global_scale, views.blur_global2, views.solarize),
+        global1: crop(
+            views.global_size,
+            views.global_scale,
+            views.blur_global1,
+            0.0,
+        ),
+        global2: crop(
+            views.global_size,
+            views.global_scale,
+            views.blur_global2,
+            views.solarize,
+        ),
         local: crop(views.local_size, views.local_scale, views.blur_local, 0.0),
         mean: views.mean.map(|v| v as f32),
         std: views.std.map(|v| v as f32),

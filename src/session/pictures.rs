@@ -54,10 +54,18 @@ pub fn open(spec: &str, settings: &Settings) -> Result<Pictures> {
             warnings.extend(test.warnings);
             test.source
         });
-        return Ok(Pictures { train: opened.source, test, warnings });
+        return Ok(Pictures {
+            train: opened.source,
+            test,
+            warnings,
+        });
     }
     let (train, test) = hold_out(opened.source, data);
-    Ok(Pictures { train, test, warnings })
+    Ok(Pictures {
+        train,
+        test,
+        warnings,
+    })
 }
 
 /// An absolute form of a source that a run can be resumed with from any folder.
@@ -87,7 +95,12 @@ fn hold_out(
     if test.is_empty() || train.is_empty() {
         return (source, None);
     }
-    let part = |indices| Arc::new(Subset { whole: source.clone(), indices }) as Arc<dyn Source>;
+    let part = |indices| {
+        Arc::new(Subset {
+            whole: source.clone(),
+            indices,
+        }) as Arc<dyn Source>
+    };
     (part(train), Some(part(test)))
 }
 
@@ -105,7 +118,10 @@ impl Subset {
             return source.clone();
         }
         let indices = (0..count).map(|i| i * len / count).collect();
-        Arc::new(Subset { whole: source.clone(), indices })
+        Arc::new(Subset {
+            whole: source.clone(),
+            indices,
+        })
     }
 }
 

@@ -28,7 +28,17 @@ pub struct Job {
     pub settings: Settings,
     /// The run's folder; it must not hold a run yet, unless this is a resume.
     pub folder: PathBuf,
-    pub resume: bool,
+    pub start: Start,
+}
+
+/// Where the weights come from.
+pub enum Start {
+    /// From nothing.
+    Fresh,
+    /// From the weights of another run; schedules and optimizer begin anew.
+    From(Checkpoint),
+    /// From the newest checkpoint in the folder, as if the run had never stopped.
+    Resume,
 }
 
 /// Steps at the start whose time says nothing about the rest: kernels are compiled and memory is
@@ -48,9 +58,9 @@ pub fn train(
     emit: &mut dyn FnMut(Event),
 ) -> Result<Summary> {
     let pictures = pictures::open(&job.run.source, &job.settings)?;
-    let folder = match job.resume {
-        true => RunFolder::open(&job.folder)?,
-        false => RunFolder::create(&job.folder, &job.run, &job.settings)?,
+    let folder = match job.start {
+        Start::Resume => RunFolder::open(&job.folder)?,
+        Start::Fresh | Start::From(_) => RunFolder::create(&job.folder, &job.run, &job.settings)?,
     };
     let mut run = Run::new(job, chosen, &pictures, folder, emit)?;
     let outcome = run.train(&pictures, control);
@@ -104,15 +114,24 @@ impl<'a> Run<'a> {
         let schedules = Schedules::new(SchedulePlan::new(settings, steps_per_epoch));
         let (mut first_step, mut best_knn, mut saved) = (0, None, None);
         let mut warnings = Vec::new();
-        if job.resume {
-            let (found, more) = checkpoint::newest(&job.folder);
-            warnings = more;
-            if let Some(found) = found {
-                found.restore(&mut trainer).with_context(|| {
-                    format!("the checkpoint in {} does not fit its settings", job.folder.display())
-                })?;
-                (first_step, best_knn) = (found.step, found.best_knn);
-                saved = Some((found.step, checkpoint::path_for(&job.folder, found.step)));
+        match &job.start {
+            Start::Fresh => {}
+            Start::From(checkpoint) => checkpoint
+                .restore(&mut trainer)
+                .context("the weights of --init do not fit these settings")?,
+            Start::Resume => {
+                let (found, more) = checkpoint::newest(&job.folder);
+                warnings = more;
+                if let Some(found) = found {
+                    found.restore(&mut trainer).with_context(|| {
+                        format!(
+                            "the checkpoint in {} does not fit its settings",
+                            job.folder.display()
+                        )
+                    })?;
+                    (first_step, best_knn) = (found.step, found.best_knn);
+                    saved = Some((found.step, checkpoint::path_for(&job.folder, found.step)));
+                }
             }
         }
         let plan = Plan {
@@ -162,7 +181,8 @@ impl<'a> Run<'a> {
         let (first, total) = (self.plan.first_step, self.plan.total_steps);
         let per_epoch = self.plan.steps_per_epoch;
         let every = |value: usize| if value == 0 { per_epoch } else { value };
-        let (eval_every, save_every) = (every(settings.eval_every), every(settings.checkpoint_every));
+        let (eval_every, save_every) =
+            (every(settings.eval_every), every(settings.checkpoint_every));
         let limit = match settings.max_steps {
             0 => total,
             steps => total.min(steps),
@@ -180,16 +200,25 @@ impl<'a> Run<'a> {
 
         let mut pending: Option<Pending> = None;
         let mut step = first;
-        let mut ending = if step >= total { Ending::Finished } else { Ending::Limit };
+        let mut ending = if step >= total {
+            Ending::Finished
+        } else {
+            Ending::Limit
+        };
         while step < limit {
             let batch = loader.next_batch()?;
             self.note_broken(&batch.failures)?;
             let epoch = step / per_epoch;
-            let report = self.trainer.step(&batch, step, epoch, self.schedules.at(step));
+            let report = self
+                .trainer
+                .step(&batch, step, epoch, self.schedules.at(step));
             // The step before is read now, when a GPU has this one to work on; the CPU has nothing
             // to be kept busy with.
             self.finish(pending.take(), pictures)?;
-            pending = Some(Pending { report, images: batch.images });
+            pending = Some(Pending {
+                report,
+                images: batch.images,
+            });
             if self.is_cpu {
                 self.finish(pending.take(), pictures)?;
             }
@@ -234,7 +263,9 @@ impl<'a> Run<'a> {
 
     /// Reads the report of a step, checks it and passes it on.
     fn finish(&mut self, pending: Option<Pending>, pictures: &Pictures) -> Result<()> {
-        let Some(Pending { report, images }) = pending else { return Ok(()) };
+        let Some(Pending { report, images }) = pending else {
+            return Ok(());
+        };
         let numbers = report.read();
         let now = Instant::now();
         let seconds = (now - self.last_read).as_secs_f64();
@@ -254,7 +285,10 @@ impl<'a> Run<'a> {
     fn not_finite(&self, numbers: &StepNumbers, images: &[usize], source: &dyn Source) -> String {
         let names: Vec<String> = images.iter().map(|&i| source.name(i)).collect();
         let last = match &self.saved {
-            Some((step, path)) => format!("the last good checkpoint is {} (step {step})", path.display()),
+            Some((step, path)) => format!(
+                "the last good checkpoint is {} (step {step})",
+                path.display()
+            ),
             None => "no checkpoint was written yet".into(),
         };
         format!(
@@ -322,8 +356,15 @@ impl<'a> Run<'a> {
 
     fn report(&mut self, step: usize, ending: Ending) -> Result<PathBuf> {
         let (settings, plan) = (&self.job.settings, &self.plan);
-        let preset = self.job.run.preset.clone().unwrap_or_else(|| "defaults".into());
-        let base = crate::settings::preset(&preset).and_then(|p| p.settings()).unwrap_or_default();
+        let preset = self
+            .job
+            .run
+            .preset
+            .clone()
+            .unwrap_or_else(|| "defaults".into());
+        let base = crate::settings::preset(&preset)
+            .and_then(|p| p.settings())
+            .unwrap_or_default();
         let text = |key: &str, settings: &Settings| {
             let value = crate::settings::Row::find(key).map(|row| row.get(settings));
             value.map(|value| value.to_string()).unwrap_or_default()
@@ -337,11 +378,23 @@ impl<'a> Run<'a> {
         let mut totals = vec![
             total("steps", format!("{step} of {}", plan.total_steps)),
             total("pictures seen", (step * settings.run.batch).to_string()),
-            total("time of this session", format!("{:.1} min", self.started.elapsed().as_secs_f64() / 60.0)),
-            total("parameters", format!("{} ({} in the backbone)", plan.parameters, plan.backbone_parameters)),
+            total(
+                "time of this session",
+                format!("{:.1} min", self.started.elapsed().as_secs_f64() / 60.0),
+            ),
+            total(
+                "parameters",
+                format!(
+                    "{} ({} in the backbone)",
+                    plan.parameters, plan.backbone_parameters
+                ),
+            ),
         ];
         if let Some(bytes) = super::bench::peak_memory() {
-            totals.push(total("peak memory", format!("{:.2} GiB", bytes as f64 / (1u64 << 30) as f64)));
+            totals.push(total(
+                "peak memory",
+                format!("{:.2} GiB", bytes as f64 / (1u64 << 30) as f64),
+            ));
         }
         let outcome = match ending {
             Ending::Finished => "finished".to_owned(),
@@ -349,7 +402,13 @@ impl<'a> Run<'a> {
             Ending::Stopped => format!("stopped by the user after step {step}"),
         };
         let facts = ReportFacts {
-            title: self.folder.path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+            title: self
+                .folder
+                .path
+                .file_name()
+                .unwrap_or_default()
+                .to_string_lossy()
+                .into_owned(),
             outcome,
             source: format!(
                 "{}: {} pictures, {} classes, {} test pictures",
@@ -361,9 +420,11 @@ impl<'a> Run<'a> {
             totals,
             prototypes: settings.head.out_dim,
             prototypes_patch: settings.head.patch_out_dim,
-            baselines: (self.untrained_knn.map(|knn| ("untrained network".to_owned(), knn)))
-                .into_iter()
-                .collect(),
+            baselines: (self
+                .untrained_knn
+                .map(|knn| ("untrained network".to_owned(), knn)))
+            .into_iter()
+            .collect(),
             warnings: self.warnings.clone(),
             broken: self.broken.values().cloned().collect(),
         };
@@ -414,5 +475,10 @@ fn step_metrics(numbers: &StepNumbers, seconds: f64, images: usize) -> StepMetri
 /// A folder that holds no run, or whose files are damaged.
 pub fn resume(folder: &Path) -> Result<Job> {
     let (run, settings) = RunFolder::read(folder)?;
-    Ok(Job { run, settings, folder: folder.to_owned(), resume: true })
+    Ok(Job {
+        run,
+        settings,
+        folder: folder.to_owned(),
+        start: Start::Resume,
+    })
 }

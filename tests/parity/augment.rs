@@ -39,7 +39,9 @@ pub fn run(root: &Path) {
         .map(|bytes| SafeTensors::deserialize(bytes).expect("safetensors"))
         .collect();
     for (name, op) in ops {
-        let (image, _) = name.split_once('/').expect("an operation is named image/operation");
+        let (image, _) = name
+            .split_once('/')
+            .expect("an operation is named image/operation");
         let file = meta["images"][image].as_str().expect("meta.json: images");
         let picture = decode(&read(file)).unwrap_or_else(|error| panic!("{file}: {error}"));
         let expected = tensors
@@ -64,11 +66,15 @@ pub fn run(root: &Path) {
 }
 
 fn number(value: &Value, key: &str) -> f64 {
-    value[key].as_f64().unwrap_or_else(|| panic!("number {key} in {value}"))
+    value[key]
+        .as_f64()
+        .unwrap_or_else(|| panic!("number {key} in {value}"))
 }
 
 fn whole(value: &Value, key: &str) -> usize {
-    value[key].as_u64().unwrap_or_else(|| panic!("whole number {key} in {value}")) as usize
+    value[key]
+        .as_u64()
+        .unwrap_or_else(|| panic!("whole number {key} in {value}")) as usize
 }
 
 fn array<const N: usize>(value: &Value) -> [f64; N] {
@@ -129,7 +135,9 @@ fn apply_step(picture: &Picture, step: &str, op: &Value, factor: Option<f64>) ->
         "gaussian_blur" => pixels::gaussian_blur(&mut out, number(op, "radius") as f32),
         "solarize" => {
             let default = ViewSpec::default().global2.solarise_threshold;
-            let threshold = op["threshold"].as_u64().map_or(default, |level| level as u16);
+            let threshold = op["threshold"]
+                .as_u64()
+                .map_or(default, |level| level as u16);
             pixels::solarise(&mut out, threshold);
         }
         other => panic!("unknown operation {other}"),
@@ -138,7 +146,10 @@ fn apply_step(picture: &Picture, step: &str, op: &Value, factor: Option<f64>) ->
 }
 
 fn compare_normalised(name: &str, picture: &Picture, op: &Value, expected: &[u8]) {
-    assert_eq!(op["op"], "to_tensor+normalize", "{name}: the only operation with f32 results");
+    assert_eq!(
+        op["op"], "to_tensor+normalize",
+        "{name}: the only operation with f32 results"
+    );
     let [mean, std] = ["mean", "std"].map(|key| array::<3>(&op[key]).map(|value| value as f32));
     let mut got = vec![0.0; picture.rgb.len()];
     views::write_normalised(picture, mean, std, &mut got);
@@ -157,7 +168,9 @@ fn compare_normalised(name: &str, picture: &Picture, op: &Value, expected: &[u8]
 fn check_random_crops(random: &Value) {
     let samples = whole(random, "samples");
     let groups = random.as_object().expect("random_parameters");
-    let kinds = groups.iter().filter(|(_, value)| value.get("scale").is_some());
+    let kinds = groups
+        .iter()
+        .filter(|(_, value)| value.get("scale").is_some());
     for (kind, (name, stats)) in kinds.enumerate() {
         let [width, height] = array(&stats["image_wh"]).map(|side| side as usize);
         let spec = CropSpec {
@@ -178,7 +191,9 @@ fn check_random_crops(random: &Value) {
             compare_sample(&format!("{name}/{key}"), &values, &stats[key]);
         };
         check("area_fraction", &|r| (r.width * r.height) as f64 / (w * h));
-        check("log_aspect_w_over_h", &|r| (r.width as f64 / r.height as f64).ln());
+        check("log_aspect_w_over_h", &|r| {
+            (r.width as f64 / r.height as f64).ln()
+        });
         check("center_y", &|r| (r.top as f64 + r.height as f64 / 2.0) / h);
         check("center_x", &|r| (r.left as f64 + r.width as f64 / 2.0) / w);
     }
@@ -204,7 +219,10 @@ fn compare_sample(name: &str, sorted: &[f64], stats: &Value) {
         worst = worst.max((below - share).max(share - up_to).max(0.0) / error);
     }
     println!("augment/{name}: {worst:.2} standard errors");
-    assert!(worst <= STANDARD_ERRORS, "{name}: {worst:.2} standard errors");
+    assert!(
+        worst <= STANDARD_ERRORS,
+        "{name}: {worst:.2} standard errors"
+    );
 }
 
 /// The recorded ranges and probabilities are our defaults.
@@ -212,7 +230,10 @@ fn check_ranges(random: &Value) {
     let spec = ViewSpec::default();
     let kinds = [&spec.global1, &spec.global2, &spec.local];
     let near = |name: &str, got: f64, expected: f64| {
-        assert!((got - expected).abs() < 1e-12, "{name}: {got}, reference {expected}");
+        assert!(
+            (got - expected).abs() < 1e-12,
+            "{name}: {got}, reference {expected}"
+        );
     };
     let ranges = &random["color_jitter_ranges"];
     let odds = &random["probabilities"];
@@ -234,8 +255,15 @@ fn check_ranges(random: &Value) {
         near("blur radius", spec.blur_sigma[0], low);
         near("blur radius", spec.blur_sigma[1], high);
     }
-    for (spec, kind) in kinds.into_iter().zip(["global1", "other_globals", "locals"]) {
+    for (spec, kind) in kinds
+        .into_iter()
+        .zip(["global1", "other_globals", "locals"])
+    {
         near(kind, spec.blur, number(&odds["blur"], kind));
-        near(kind, spec.solarise, odds["solarize"][kind].as_f64().unwrap_or(0.0));
+        near(
+            kind,
+            spec.solarise,
+            odds["solarize"][kind].as_f64().unwrap_or(0.0),
+        );
     }
 }

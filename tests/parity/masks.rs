@@ -26,7 +26,9 @@ pub fn run(root: &Path) {
     let traces: Value = serde_json::from_slice(&read("traces.json")).expect("masks/traces.json");
     let bytes = read("masks.safetensors");
     let tensors = SafeTensors::deserialize(&bytes).expect("masks.safetensors");
-    let generators = meta["generators"].as_object().expect("meta.json: generators");
+    let generators = meta["generators"]
+        .as_object()
+        .expect("meta.json: generators");
     assert!(!generators.is_empty(), "meta.json lists no generator");
     let mut replayed = 0;
     for (name, generator) in generators {
@@ -66,7 +68,10 @@ fn numbers(value: &Value) -> Vec<f64> {
 }
 
 fn spec(config: &Value) -> (MaskSpec, (usize, usize)) {
-    let grid: Vec<usize> = numbers(&config["grid"]).iter().map(|&side| side as usize).collect();
+    let grid: Vec<usize> = numbers(&config["grid"])
+        .iter()
+        .map(|&side| side as usize)
+        .collect();
     let aspect = numbers(&config["pred_aspect_ratio"]);
     let spec = MaskSpec {
         shape: match config["pred_shape"].as_str() {
@@ -92,7 +97,10 @@ impl Replay<'_> {
     fn next(&mut self, kinds: &[&str], low: f64, high: f64) -> f64 {
         let name = self.name;
         let (kind, recorded) = loop {
-            let draw = self.draws.next().unwrap_or_else(|| panic!("{name}: the trace is over"));
+            let draw = self
+                .draws
+                .next()
+                .unwrap_or_else(|| panic!("{name}: the trace is over"));
             let kind = draw[0].as_str().expect("a kind");
             let recorded: [f64; 3] = [1, 2, 3].map(|i| draw[i].as_f64().expect("a number"));
             // A choice among one is recorded by the reference, but is no draw.
@@ -100,9 +108,15 @@ impl Replay<'_> {
                 break (kind, recorded);
             }
         };
-        assert!(kinds.contains(&kind), "{name}: asked for {kinds:?}, recorded {kind}");
+        assert!(
+            kinds.contains(&kind),
+            "{name}: asked for {kinds:?}, recorded {kind}"
+        );
         for (asked, recorded) in [low, high].into_iter().zip(recorded) {
-            assert!((asked - recorded).abs() <= RANGE, "{name}: {asked}, recorded {recorded}");
+            assert!(
+                (asked - recorded).abs() <= RANGE,
+                "{name}: {asked}, recorded {recorded}"
+            );
         }
         recorded[2]
     }
@@ -128,7 +142,11 @@ fn replay(name: &str, spec: &MaskSpec, grid: (usize, usize), trace: &Value, expe
     assert_eq!(replay.draws.len(), 0, "{name}: draws left over");
     let got: Vec<u8> = mask.cells.iter().map(|&cell| u8::from(cell)).collect();
     assert_eq!(got, expected, "{name}: cells");
-    assert_eq!(Some(mask.count() as u64), trace["count"].as_u64(), "{name}: count");
+    assert_eq!(
+        Some(mask.count() as u64),
+        trace["count"].as_u64(),
+        "{name}: count"
+    );
 }
 
 /// Neighbouring cells of which one is masked.
@@ -168,8 +186,14 @@ fn check_statistics(
         .map(|image| sample(spec, grid, 0, &mut view_rng(seed, 0, image, 0)))
         .collect();
     let counts: Vec<f64> = masks.iter().map(|mask| mask.count() as f64).collect();
-    let perimeters: Vec<f64> = masks.iter().map(|mask| inner_perimeter(mask) as f64).collect();
-    let empty: Vec<f64> = counts.iter().map(|&c| f64::from(u8::from(c == 0.0))).collect();
+    let perimeters: Vec<f64> = masks
+        .iter()
+        .map(|mask| inner_perimeter(mask) as f64)
+        .collect();
+    let empty: Vec<f64> = counts
+        .iter()
+        .map(|&c| f64::from(u8::from(c == 0.0)))
+        .collect();
     let mut worst = 0.0f64;
     let mut compare = |what: &str, values: &[f64], mean: f64, std: Option<f64>| {
         let (got, deviation) = moments(values);
@@ -179,14 +203,27 @@ fn check_statistics(
             off = off.max((deviation - std).abs());
         }
         let errors = if off < 1e-9 { 0.0 } else { off / error };
-        assert!(errors <= STANDARD_ERRORS, "{name}: {what} {got}, reference {mean}");
+        assert!(
+            errors <= STANDARD_ERRORS,
+            "{name}: {what} {got}, reference {mean}"
+        );
         worst = worst.max(errors);
     };
     let number = |path: &str| stats.pointer(path).and_then(Value::as_f64).expect(path);
-    compare("count", &counts, number("/count/mean"), Some(number("/count/std")));
+    compare(
+        "count",
+        &counts,
+        number("/count/mean"),
+        Some(number("/count/std")),
+    );
     compare("empty", &empty, number("/fraction_zero_mask"), None);
     let perimeter = number("/perimeter_inner/mean");
-    compare("perimeter", &perimeters, perimeter, Some(number("/perimeter_inner/std")));
+    compare(
+        "perimeter",
+        &perimeters,
+        perimeter,
+        Some(number("/perimeter_inner/std")),
+    );
     println!("masks/{name}: statistics within {worst:.2} standard errors");
 }
 
@@ -200,6 +237,10 @@ fn check_start(start_epoch: usize, epochs: &[Value]) {
         let any = (0..50).any(|image| {
             sample(&spec, (14, 14), epoch, &mut view_rng(1, epoch, image, 0)).count() > 0
         });
-        assert_eq!(Some(any), recorded["any_masked_in_50"].as_bool(), "epoch {epoch}");
+        assert_eq!(
+            Some(any),
+            recorded["any_masked_in_50"].as_bool(),
+            "epoch {epoch}"
+        );
     }
 }

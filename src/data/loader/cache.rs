@@ -31,7 +31,10 @@ impl Cache {
 
     /// Bytes in use.
     pub fn bytes(&self) -> usize {
-        self.held.read().unwrap_or_else(PoisonError::into_inner).bytes
+        self.held
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .bytes
     }
 
     pub fn get(&self, index: usize) -> Option<Arc<Picture>> {

@@ -75,7 +75,9 @@ fn plan(workers: usize) -> LoaderPlan {
 
 fn batches(source: &Arc<dyn Source>, plan: LoaderPlan, start: (usize, usize)) -> Vec<Batch> {
     let mut loader = Loader::new(source.clone(), plan, start).expect("a loader");
-    (0..7).map(|_| loader.next_batch().expect("a batch")).collect()
+    (0..7)
+        .map(|_| loader.next_batch().expect("a batch"))
+        .collect()
 }
 
 fn assert_same(a: &[Batch], b: &[Batch]) {
@@ -84,7 +86,11 @@ fn assert_same(a: &[Batch], b: &[Batch]) {
         assert_eq!(a.masks, b.masks);
         assert!(a.globals == b.globals && a.locals == b.locals);
         let names = |batch: &Batch| -> Vec<String> {
-            batch.failures.iter().map(|failure| failure.name.clone()).collect()
+            batch
+                .failures
+                .iter()
+                .map(|failure| failure.name.clone())
+                .collect()
         };
         assert_eq!(names(a), names(b));
     }
@@ -100,7 +106,10 @@ fn threads_cache_and_resuming_change_nothing() {
         ..plan(4)
     };
     assert_same(&alone, &batches(&source, cached, (0, 0)));
-    let places: Vec<_> = alone.iter().map(|batch| (batch.epoch, batch.step)).collect();
+    let places: Vec<_> = alone
+        .iter()
+        .map(|batch| (batch.epoch, batch.step))
+        .collect();
     assert_eq!(places[2..5], [(0, 2), (1, 0), (1, 1)]);
     assert_same(&alone[4..], &batches(&source, plan(3), (1, 1)));
     assert_same(&alone[3..], &batches(&source, plan(2), (0, 3)));
@@ -123,7 +132,10 @@ fn crops_are_crop_major() {
     for view in 0..2 {
         let expected = &single.globals[view * crop..][..crop];
         assert_eq!(&triple.globals[view * 3 * crop..][..crop], expected);
-        assert_eq!(triple.masks[view * 3 * 16..][..16], single.masks[view * 16..][..16]);
+        assert_eq!(
+            triple.masks[view * 3 * 16..][..16],
+            single.masks[view * 16..][..16]
+        );
     }
 }
 
@@ -137,19 +149,30 @@ fn an_epoch_shows_every_picture_once_and_replaces_broken_ones() {
     assert_eq!(shown.len(), 12);
     let half = source(12, |index| index % 2 == 1);
     let made = batches(&half, plan(2), (0, 0));
-    assert!(made.iter().flat_map(|batch| &batch.images).all(|index| index % 2 == 0));
+    assert!(
+        made.iter()
+            .flat_map(|batch| &batch.images)
+            .all(|index| index % 2 == 0)
+    );
     let failed: HashSet<String> = made[..4]
         .iter()
         .flat_map(|batch| batch.failures.iter().map(|failure| failure.name.clone()))
         .collect();
-    assert_eq!(failed.len(), 6, "every broken picture of the epoch is reported");
+    assert_eq!(
+        failed.len(),
+        6,
+        "every broken picture of the epoch is reported"
+    );
 }
 
 #[test]
 fn failures_end_with_an_error_that_stays() {
     let mut none = Loader::new(source(6, |_| true), plan(3), (0, 0)).expect("a loader");
     for _ in 0..2 {
-        assert!(matches!(none.next_batch(), Err(LoaderError::Unreadable { .. })));
+        assert!(matches!(
+            none.next_batch(),
+            Err(LoaderError::Unreadable { .. })
+        ));
     }
     let panics = Arc::new(Gradients {
         count: 6,
@@ -162,7 +185,13 @@ fn failures_end_with_an_error_that_stays() {
         other => panic!("{other:?}"),
     }
     let few = Loader::new(source(2, |_| false), plan(1), (0, 0)).err();
-    assert!(matches!(few, Some(LoaderError::TooFew { pictures: 2, batch: 3 })));
+    assert!(matches!(
+        few,
+        Some(LoaderError::TooFew {
+            pictures: 2,
+            batch: 3
+        })
+    ));
     let odd = LoaderPlan {
         patch: 5,
         ..plan(1)

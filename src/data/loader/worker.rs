@@ -160,14 +160,41 @@ fn fill(shared: &Shared, place: &Place, buffer: &mut Buffer) -> Result<(), Loade
     counters.views.add(viewed - loaded);
     counters.masks.add(viewed.elapsed());
     counters.pictures.fetch_add(1, Ordering::Relaxed);
-    counters.failures.fetch_add(failures.len() as u64, Ordering::Relaxed);
+    counters
+        .failures
+        .fetch_add(failures.len() as u64, Ordering::Relaxed);
 
     let (slot, batch) = (place.slot, shared.plan.batch);
-    let mut body = place.draft.body.lock().unwrap_or_else(PoisonError::into_inner);
-    let Body { batch: out, failures: reports } = &mut *body;
-    scatter(&buffer.globals, buffer.sizes.global, &mut out.globals, slot, batch);
-    scatter(&buffer.locals, buffer.sizes.local, &mut out.locals, slot, batch);
-    scatter(&buffer.masks, buffer.sizes.cells, &mut out.masks, slot, batch);
+    let mut body = place
+        .draft
+        .body
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner);
+    let Body {
+        batch: out,
+        failures: reports,
+    } = &mut *body;
+    scatter(
+        &buffer.globals,
+        buffer.sizes.global,
+        &mut out.globals,
+        slot,
+        batch,
+    );
+    scatter(
+        &buffer.locals,
+        buffer.sizes.local,
+        &mut out.locals,
+        slot,
+        batch,
+    );
+    scatter(
+        &buffer.masks,
+        buffer.sizes.cells,
+        &mut out.masks,
+        slot,
+        batch,
+    );
     for (place, image) in out.images.iter_mut().skip(slot).zip([image]) {
         *place = image;
     }

@@ -39,7 +39,10 @@ fn box_radius(sigma: f32) -> f32 {
 fn blur_columns(mut picture: Vec<u8>, row: usize, radius: f32) -> Vec<u8> {
     let mut out = vec![0; picture.len()];
     for _ in 0..PASSES {
-        widest(#[inline(always)] || box_columns(&picture, row, radius, &mut out));
+        widest(
+            #[inline(always)]
+            || box_columns(&picture, row, radius, &mut out),
+        );
         std::mem::swap(&mut picture, &mut out);
     }
     picture
@@ -68,8 +71,12 @@ fn box_columns(picture: &[u8], row: usize, radius: f32, out: &mut [u8]) {
         let above = line(y.saturating_sub(radius + 1));
         let entering = line(y + radius);
         let below = line(y + radius + 1);
-        for ((((out, sum), &above), &entering), &below) in
-            out.iter_mut().zip(&mut sums).zip(above).zip(entering).zip(below)
+        for ((((out, sum), &above), &entering), &below) in out
+            .iter_mut()
+            .zip(&mut sums)
+            .zip(above)
+            .zip(entering)
+            .zip(below)
         {
             *sum = *sum + u32::from(entering) - u32::from(above);
             let ends = u32::from(above) + u32::from(below);

@@ -6,20 +6,28 @@
 
 use crate::data::Picture;
 
-use super::lanes::{for_each_group, widest};
+use super::lanes::{cut, for_each_group, widest};
 
 /// Turns every pixel's hue by `turns` of the colour circle (torchvision's `adjust_hue` on a Pillow
 /// image: the shift is cut, not rounded, to 1/255 of a turn and added modulo 256).
 pub fn shift_hue(picture: &mut Picture, turns: f64) {
     let shift = (turns * 255.0) as i32 as u8;
-    widest(#[inline(always)] || {
-        for_each_group(&mut picture.rgb, true, #[inline(always)] |r, g, b, _| {
-            for ((r, g), b) in r.iter_mut().zip(g.iter_mut()).zip(b.iter_mut()) {
-                let (h, s, v) = to_hsv(*r, *g, *b);
-                (*r, *g, *b) = to_rgb(h.wrapping_add(shift), s, v);
-            }
-        });
-    });
+    widest(
+        #[inline(always)]
+        || {
+            for_each_group(
+                &mut picture.rgb,
+                true,
+                #[inline(always)]
+                |r, g, b, _| {
+                    for ((r, g), b) in r.iter_mut().zip(g.iter_mut()).zip(b.iter_mut()) {
+                        let (h, s, v) = to_hsv(*r, *g, *b);
+                        (*r, *g, *b) = to_rgb(h.wrapping_add(shift), s, v);
+                    }
+                },
+            );
+        },
+    );
 }
 
 /// Pillow's `rgb2hsv`: hue and saturation are cut to 8 bits, not rounded.
@@ -40,8 +48,10 @@ fn to_hsv(r: u8, g: u8, b: u8) -> (u8, u8, u8) {
     };
     let turns = f64::from(sixths as f32) / 6.0 + 1.0;
     let turns = if turns >= 1.0 { turns - 1.0 } else { turns };
-    let hue = (f64::from(turns as f32) * 255.0) as i32 as u8;
-    let saturation = (range / f32::from(value.max(1)) * 255.0) as i32 as u8;
+    // As `cut` does it, in f64: 2^52 + n has n as its lowest bits.
+    let hue = (f64::from(turns as f32) * 255.0).floor() + 4_503_599_627_370_496.0;
+    let hue = hue.to_bits() as u8;
+    let saturation = cut(range / f32::from(value.max(1)) * 255.0);
     (hue, saturation, value)
 }
 
@@ -52,7 +62,7 @@ fn to_rgb(h: u8, s: u8, v: u8) -> (u8, u8, u8) {
     let sector = sixths / 255;
     let part = (sixths - sector * 255) as f32 * (1.0 / 255.0);
     let saturation = f32::from(s) * (1.0 / 255.0);
-    let dimmed = |share: f32| (f32::from(v) * (1.0 - share) + 0.5) as i32 as u8;
+    let dimmed = |share: f32| cut(f32::from(v) * (1.0 - share) + 0.5);
     let low = dimmed(saturation);
     let falling = dimmed(saturation * part);
     let rising = dimmed(saturation * (1.0 - part));

@@ -9,10 +9,18 @@
 /// Pixels in a group: one 512-bit register of f32 or two of 256 bits.
 pub const GROUP: usize = 32;
 
-/// Runs `work` compiled for the widest vectors of this processor. What `work` calls must be inlined.
+/// Runs `work` compiled for the widest vectors of this processor. `work`, what it calls and the
+/// closures it passes on need `#[inline(always)]`; what is not inlined stays 128 bits wide.
 #[inline(always)]
 pub fn widest<R>(work: impl FnOnce() -> R) -> R {
     pulp::Arch::new().dispatch(work)
+}
+
+/// A value clipped to 0..=255 and its fraction cut off. `as u8` does the same, but its treatment of
+/// NaN keeps it from becoming one vector instruction: 2^23 + n has n as its lowest bits.
+#[inline(always)]
+pub fn cut(value: f32) -> u8 {
+    (value.clamp(0.0, 255.0).floor() + 8_388_608.0).to_bits() as u8
 }
 
 /// Calls `work(r, g, b, count)` for each group of pixels, `count` of them real (the last group may
@@ -40,10 +48,7 @@ pub fn for_each_group(
 
 /// The `width`×`height` pixels of `rows`, mirrored at the diagonal: column x becomes row x, so that
 /// the result is `height` wide and `width` high. Rows may be longer than `width`.
-pub fn turned<'a>(
-    rows: impl ExactSizeIterator<Item = &'a [u8]> + Clone,
-    width: usize,
-) -> Vec<u8> {
+pub fn turned<'a>(rows: impl ExactSizeIterator<Item = &'a [u8]> + Clone, width: usize) -> Vec<u8> {
     // 16 source rows at a time: their cache lines stay while the columns are written out.
     const BLOCK: usize = 16;
     let height = rows.len();

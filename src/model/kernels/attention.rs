@@ -16,7 +16,11 @@ pub fn attention(qkv: Tensor<2>, batch: usize, tokens: usize, heads: usize) -> T
     let width = qkv.dims()[1] / 3;
     if is_cpu(&qkv.device()) {
         let unused = qkv.clone().inner();
-        let kernel = Attention { batch, tokens, heads };
+        let kernel = Attention {
+            batch,
+            tokens,
+            heads,
+        };
         return run(kernel, qkv, unused.clone(), unused);
     }
     let head = width / heads;
@@ -56,15 +60,18 @@ impl Attention {
         let (head, tokens, stride) = (width / self.heads, self.tokens, parts.len() * width);
         let mut out = vec![0.0; self.batch * tokens * stride];
         let sources: Vec<&[f32]> = parts.iter().map(slice).collect();
-        out.par_chunks_mut(stride).enumerate().for_each(|(row, out)| {
-            let (image, token) = (row / tokens, row % tokens);
-            for (part, source) in sources.iter().enumerate() {
-                for h in 0..self.heads {
-                    let from = ((image * self.heads + h) * tokens + token) * head;
-                    out[part * width + h * head..][..head].copy_from_slice(&source[from..][..head]);
+        out.par_chunks_mut(stride)
+            .enumerate()
+            .for_each(|(row, out)| {
+                let (image, token) = (row / tokens, row % tokens);
+                for (part, source) in sources.iter().enumerate() {
+                    for h in 0..self.heads {
+                        let from = ((image * self.heads + h) * tokens + token) * head;
+                        out[part * width + h * head..][..head]
+                            .copy_from_slice(&source[from..][..head]);
+                    }
                 }
-            }
-        });
+            });
         matrix(out, self.batch * tokens, stride)
     }
 }

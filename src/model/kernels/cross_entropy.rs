@@ -69,15 +69,20 @@ impl Kernel for CrossEntropy {
         // Per row: log Σ e^(s/τ), and Σ p.
         let mut statistics = vec![0.0; rows * 2];
         let (losses_out, statistics_out) = ((&mut losses[..], 1), (&mut statistics[..], 2));
-        simd::on_row_pairs(losses_out, statistics_out, width, |row, loss, statistics| {
-            let span = row * width..(row + 1) * width;
-            let (s, p) = (&s[span.clone()], &p[span]);
-            let top = simd::max(s);
-            let log_sum = simd::sum_exp(s, scale, top).ln() + scale * top;
-            let mass = simd::sum(p);
-            loss[0] = mass * log_sum - scale * simd::dot(s, p);
-            statistics.copy_from_slice(&[log_sum, mass]);
-        });
+        simd::on_row_pairs(
+            losses_out,
+            statistics_out,
+            width,
+            |row, loss, statistics| {
+                let span = row * width..(row + 1) * width;
+                let (s, p) = (&s[span.clone()], &p[span]);
+                let top = simd::max(s);
+                let log_sum = simd::sum_exp(s, scale, top).ln() + scale * top;
+                let mass = simd::sum(p);
+                loss[0] = mass * log_sum - scale * simd::dot(s, p);
+                statistics.copy_from_slice(&[log_sum, mass]);
+            },
+        );
         let saved = vec![logits.clone(), targets.clone(), matrix(statistics, rows, 2)];
         (matrix(losses, rows, 1), saved)
     }

@@ -38,19 +38,24 @@ impl Kernel for LayerNorm {
         let mut y = vec![0.0; rows * width];
         let mut statistics = vec![0.0; rows * 2];
         let (input, g, b) = (slice(&x), slice(&gain), slice(&bias));
-        simd::on_row_pairs((&mut y, width), (&mut statistics, 2), width, |row, out, statistics| {
-            let x = &input[row * width..][..width];
-            let mean = simd::sum(x) / width as f32;
-            for (y, &x) in out.iter_mut().zip(x) {
-                *y = x - mean;
-            }
-            let scale = 1.0 / (simd::dot(out, out) / width as f32 + self.epsilon).sqrt();
-            for ((y, &g), &b) in out.iter_mut().zip(g).zip(b) {
-                *y = *y * scale * g + b;
-            }
-            statistics[0] = mean;
-            statistics[1] = scale;
-        });
+        simd::on_row_pairs(
+            (&mut y, width),
+            (&mut statistics, 2),
+            width,
+            |row, out, statistics| {
+                let x = &input[row * width..][..width];
+                let mean = simd::sum(x) / width as f32;
+                for (y, &x) in out.iter_mut().zip(x) {
+                    *y = x - mean;
+                }
+                let scale = 1.0 / (simd::dot(out, out) / width as f32 + self.epsilon).sqrt();
+                for ((y, &g), &b) in out.iter_mut().zip(g).zip(b) {
+                    *y = *y * scale * g + b;
+                }
+                statistics[0] = mean;
+                statistics[1] = scale;
+            },
+        );
         let statistics = matrix(statistics, rows, 2);
         (matrix(y, rows, width), vec![x, gain, statistics])
     }
@@ -120,14 +125,19 @@ impl Kernel for Normalise {
         let mut y = vec![0.0; rows * width];
         let mut lengths = vec![0.0; rows];
         let input = slice(&x);
-        simd::on_row_pairs((&mut y, width), (&mut lengths, 1), width, |row, out, length| {
-            let x = &input[row * width..][..width];
-            length[0] = simd::dot(x, x).sqrt();
-            let scale = 1.0 / length[0].max(self.epsilon);
-            for (y, &x) in out.iter_mut().zip(x) {
-                *y = x * scale;
-            }
-        });
+        simd::on_row_pairs(
+            (&mut y, width),
+            (&mut lengths, 1),
+            width,
+            |row, out, length| {
+                let x = &input[row * width..][..width];
+                length[0] = simd::dot(x, x).sqrt();
+                let scale = 1.0 / length[0].max(self.epsilon);
+                for (y, &x) in out.iter_mut().zip(x) {
+                    *y = x * scale;
+                }
+            },
+        );
         let y = matrix(y, rows, width);
         (y.clone(), vec![y, matrix(lengths, rows, 1)])
     }

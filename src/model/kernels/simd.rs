@@ -84,12 +84,7 @@ pub fn sum_rows(rows: usize, width: usize, add: impl Fn(usize, &mut [f32]) + Syn
 
 /// Folds a slice with `LANES` accumulators: each takes `map(element)` by `join`.
 #[inline(always)]
-fn fold(
-    x: &[f32],
-    start: f32,
-    map: impl Fn(f32) -> f32,
-    join: impl Fn(f32, f32) -> f32,
-) -> f32 {
+fn fold(x: &[f32], start: f32, map: impl Fn(f32) -> f32, join: impl Fn(f32, f32) -> f32) -> f32 {
     let mut lanes = [start; LANES];
     let chunks = x.chunks_exact(LANES);
     let rest = chunks.remainder();
@@ -120,7 +115,12 @@ pub fn sum(x: &[f32]) -> f32 {
 /// Largest element; minus infinity for an empty slice.
 #[inline(always)]
 pub fn max(x: &[f32]) -> f32 {
-    fold(x, f32::NEG_INFINITY, |v| v, |a, v| if v > a { v } else { a })
+    fold(
+        x,
+        f32::NEG_INFINITY,
+        |v| v,
+        |a, v| if v > a { v } else { a },
+    )
 }
 
 /// Sum of products.
@@ -221,7 +221,9 @@ mod tests {
             let steps = 20_000;
             let h = (10.0 - x) / steps as f64;
             let density = |t: f64| (-0.5 * t * t).exp() / (2.0 * std::f64::consts::PI).sqrt();
-            let tail: f64 = (0..steps).map(|k| density(x + (k as f64 + 0.5) * h) * h).sum();
+            let tail: f64 = (0..steps)
+                .map(|k| density(x + (k as f64 + 0.5) * h) * h)
+                .sum();
             let got = normal_tail(x as f32).0 as f64;
             assert!((got - tail).abs() < 2e-7, "tail({x}) = {got}, not {tail}");
         }

@@ -63,15 +63,18 @@ pub fn adamw(
         let moments = (m.storage_mut::<f32>().par_chunks_mut(BLOCK))
             .zip(v.storage_mut::<f32>().par_chunks_mut(BLOCK));
         let arch = pulp::Arch::new();
-        blocks.zip(moments).zip(slice(&g).par_chunks(BLOCK)).for_each(|((p, (m, v)), g)| {
-            arch.dispatch(|| {
-                for (((p, m), v), &g) in p.iter_mut().zip(m).zip(v).zip(g) {
-                    *m = *m * c.beta1 + g * (1.0 - c.beta1);
-                    *v = *v * c.beta2 + g * g * (1.0 - c.beta2);
-                    *p = *p * keep - step * *m / (v.sqrt() * root + c.epsilon);
-                }
+        blocks
+            .zip(moments)
+            .zip(slice(&g).par_chunks(BLOCK))
+            .for_each(|((p, (m, v)), g)| {
+                arch.dispatch(|| {
+                    for (((p, m), v), &g) in p.iter_mut().zip(m).zip(v).zip(g) {
+                        *m = *m * c.beta1 + g * (1.0 - c.beta1);
+                        *v = *v * c.beta2 + g * g * (1.0 - c.beta2);
+                        *p = *p * keep - step * *m / (v.sqrt() * root + c.epsilon);
+                    }
+                });
             });
-        });
         put(value, p);
         put(first, m);
         put(second, v);

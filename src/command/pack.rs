@@ -1,0 +1,31 @@
+//! `patchlight pack`: a checkpoint small enough to pass on.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+
+use crate::model::weight_file::Precision;
+use crate::session::knn::open_checkpoint;
+
+#[derive(clap::Args)]
+pub struct Args {
+    /// A checkpoint, or the folder of a run (its newest checkpoint)
+    checkpoint: PathBuf,
+    /// File to write
+    out: PathBuf,
+}
+
+/// Writes the networks and centres of a checkpoint in half precision, without the optimizer's memory.
+pub fn run(args: Args) -> Result<()> {
+    let checkpoint = open_checkpoint(&args.checkpoint)?;
+    checkpoint
+        .without_optimizer()
+        .write(&args.out, Precision::Half)?;
+    let bytes = std::fs::metadata(&args.out)?.len();
+    println!(
+        "{}: {:.2} MiB",
+        args.out.display(),
+        bytes as f64 / f64::from(1 << 20)
+    );
+    Ok(())
+}

@@ -1,11 +1,13 @@
 //! `patchlight bench`: speed and memory of a step, and of the loader.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use clap::Subcommand;
 
 use super::DeviceArg;
+use crate::data::bench::{BenchCase, bench_loader};
 use crate::device;
 use crate::session::bench::{StepBench, bench_step, sizes};
 
@@ -36,9 +38,12 @@ enum What {
     },
     /// Views per second and core by stage, for photographs and for CIFAR-10's size
     Loader {
-        /// Pictures of each kind
-        #[arg(long, default_value_t = 64)]
-        pictures: usize,
+        /// Local crops of a photograph
+        #[arg(long, default_value_t = 10)]
+        locals: usize,
+        /// Seconds for each kind
+        #[arg(long, default_value_t = 5.0)]
+        seconds: f64,
     },
 }
 
@@ -70,8 +75,19 @@ pub fn run(args: Args) -> Result<()> {
             }
             Ok(())
         }
-        What::Loader { pictures } => {
-            let _ = pictures;
+        What::Loader { locals, seconds } => {
+            for case in BenchCase::standard(locals) {
+                let limit = Duration::from_secs_f64(seconds.clamp(0.1, 600.0));
+                let bench = bench_loader(&case, limit).map_err(anyhow::Error::msg)?;
+                println!(
+                    "{}: {:.0} images/s on one core",
+                    case.name,
+                    bench.images_per_second()
+                );
+                for (stage, microseconds) in bench.stages() {
+                    println!("  {stage:16} {microseconds:8.1} µs a picture");
+                }
+            }
             Ok(())
         }
     }

@@ -75,7 +75,7 @@ pub fn run(args: Args, flags: Option<&ArgMatches>) -> Result<ExitCode> {
         version: env!("CARGO_PKG_VERSION").to_owned(),
     };
     let start = match args.init {
-        Some(path) => Start::From(open_checkpoint(&path)?),
+        Some(path) => Start::From(Box::new(open_checkpoint(&path)?)),
         None => Start::Fresh,
     };
     terminal::train(Job {

@@ -7,6 +7,7 @@
 
 pub mod archive;
 mod archive_scan;
+pub mod bench;
 mod catalogue;
 pub mod cifar;
 pub mod decode;

@@ -40,6 +40,7 @@ const BATCH_NORM_MOMENTUM: f32 = 0.1;
 const BATCH_NORM_EPSILON: f32 = 1e-5;
 
 /// Where batch norm takes its statistics from in one pass.
+#[allow(clippy::large_enum_variant)] // one or two a step; boxing would buy nothing
 #[derive(Clone, Debug)]
 pub enum Statistics {
     /// The running averages that came with the weights.

@@ -30,13 +30,11 @@ pub fn sizes() -> Vec<Size> {
     tiny.model.patch = 4;
     tiny.views.global_size = 32;
     tiny.run.batch = 32;
-    for settings in [&mut tiny] {
-        settings.head.shared = true;
-        settings.head.norm_last_layer = false;
-        settings.mask.ratio = vec![0.0, 0.3];
-        settings.mask.variance = vec![0.0, 0.2];
-        settings.optim.freeze_last_layer = 0;
-    }
+    tiny.head.shared = true;
+    tiny.head.norm_last_layer = false;
+    tiny.mask.ratio = vec![0.0, 0.3];
+    tiny.mask.variance = vec![0.0, 0.2];
+    tiny.optim.freeze_last_layer = 0;
     let mut small = tiny.clone();
     small.model.arch = Arch::VitSmall;
     small.model.patch = 16;

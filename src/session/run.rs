@@ -36,7 +36,7 @@ pub enum Start {
     /// From nothing.
     Fresh,
     /// From the weights of another run; schedules and optimizer begin anew.
-    From(Checkpoint),
+    From(Box<Checkpoint>),
     /// From the newest checkpoint in the folder, as if the run had never stopped.
     Resume,
 }

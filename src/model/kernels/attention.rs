@@ -83,13 +83,18 @@ impl Kernel for Attention {
         let scale = ((width / self.heads) as f32).powf(-0.5);
         let [q, k, v] = [0, 1, 2].map(|i| self.heads_of(&qkv, width, stride, i * width));
         let mut weights = Flex::float_matmul(q, k.transpose(2, 3));
-        simd::on_rows(weights.storage_mut(), self.tokens, |_, row| {
-            let top = simd::max(row);
-            let norm = 1.0 / simd::exp_sum(row, scale, top);
-            for w in row {
-                *w *= norm;
-            }
-        });
+        simd::on_rows(
+            weights.storage_mut(),
+            self.tokens,
+            #[inline(always)]
+            |_, row| {
+                let top = simd::max(row);
+                let norm = 1.0 / simd::exp_sum(row, scale, top);
+                for w in row {
+                    *w *= norm;
+                }
+            },
+        );
         let out = self.merge(&[Flex::float_matmul(weights.clone(), v)], width);
         (out, vec![qkv, weights])
     }
@@ -109,13 +114,18 @@ impl Kernel for Attention {
         let dv = Flex::float_matmul(weights.transpose(2, 3), grad.clone());
         let mut scores = Flex::float_matmul(grad, v.transpose(2, 3));
         let (tokens, w) = (self.tokens, slice(weights));
-        simd::on_rows(scores.storage_mut(), tokens, |row, d| {
-            let w = &w[row * tokens..][..tokens];
-            let mean = simd::dot(d, w);
-            for (d, &w) in d.iter_mut().zip(w) {
-                *d = (*d - mean) * w * scale;
-            }
-        });
+        simd::on_rows(
+            scores.storage_mut(),
+            tokens,
+            #[inline(always)]
+            |row, d| {
+                let w = &w[row * tokens..][..tokens];
+                let mean = simd::dot(d, w);
+                for (d, &w) in d.iter_mut().zip(w) {
+                    *d = (*d - mean) * w * scale;
+                }
+            },
+        );
         let dq = Flex::float_matmul(scores.clone(), k);
         let dk = Flex::float_matmul(scores.transpose(2, 3), q);
         [Some(self.merge(&[dq, dk, dv], width)), None, None]

@@ -37,16 +37,21 @@ impl Kernel for CentredSoftmax {
         let [rows, width] = dims(&logits);
         let mut y = vec![0.0; rows * width];
         let (input, centre) = (slice(&logits), slice(&centre));
-        simd::on_rows(&mut y, width, |row, out| {
-            for ((y, &x), &c) in out.iter_mut().zip(&input[row * width..]).zip(centre) {
-                *y = x - c;
-            }
-            let top = simd::max(out);
-            let norm = 1.0 / simd::exp_sum(out, 1.0 / self.temperature, top);
-            for y in out {
-                *y *= norm;
-            }
-        });
+        simd::on_rows(
+            &mut y,
+            width,
+            #[inline(always)]
+            |row, out| {
+                for ((y, &x), &c) in out.iter_mut().zip(&input[row * width..]).zip(centre) {
+                    *y = x - c;
+                }
+                let top = simd::max(out);
+                let norm = 1.0 / simd::exp_sum(out, 1.0 / self.temperature, top);
+                for y in out {
+                    *y *= norm;
+                }
+            },
+        );
         (matrix(y, rows, width), Vec::new())
     }
 
@@ -66,21 +71,24 @@ impl Kernel for CrossEntropy {
         let scale = 1.0 / self.temperature;
         let (s, p) = (slice(&logits), slice(&targets));
         let mut losses = vec![0.0; rows];
-        // Per row: log Σ e^(s/τ), and Σ p.
+        // Per row: the largest logit, and Σ p / Σ e^((s − largest)/τ).
         let mut statistics = vec![0.0; rows * 2];
         let (losses_out, statistics_out) = ((&mut losses[..], 1), (&mut statistics[..], 2));
         simd::on_row_pairs(
             losses_out,
             statistics_out,
             width,
+            #[inline(always)]
             |row, loss, statistics| {
                 let span = row * width..(row + 1) * width;
                 let (s, p) = (&s[span.clone()], &p[span]);
                 let top = simd::max(s);
-                let log_sum = simd::sum_exp(s, scale, top).ln() + scale * top;
+                // The largest logit is taken off everywhere: large numbers that cancel would cost
+                // two of seven digits.
+                let sum = simd::sum_exp(s, scale, top);
                 let mass = simd::sum(p);
-                loss[0] = mass * log_sum - scale * simd::dot(s, p);
-                statistics.copy_from_slice(&[log_sum, mass]);
+                loss[0] = mass * sum.ln() - scale * simd::dot_shifted(s, top, p);
+                statistics.copy_from_slice(&[top, mass / sum]);
             },
         );
         let saved = vec![logits.clone(), targets.clone(), matrix(statistics, rows, 2)];
@@ -98,14 +106,19 @@ impl Kernel for CrossEntropy {
         let (s, p, statistics) = (slice(&saved[0]), slice(&saved[1]), slice(&saved[2]));
         let grad = slice(&grad);
         let mut ds = vec![0.0; rows * width];
-        simd::on_rows(&mut ds, width, |row, out| {
-            let span = row * width..(row + 1) * width;
-            let (log_sum, mass) = (statistics[row * 2], statistics[row * 2 + 1]);
-            let g = grad[row] * scale;
-            for ((d, &s), &p) in out.iter_mut().zip(&s[span.clone()]).zip(&p[span]) {
-                *d = g * (mass * simd::exp(s * scale - log_sum) - p);
-            }
-        });
+        simd::on_rows(
+            &mut ds,
+            width,
+            #[inline(always)]
+            |row, out| {
+                let span = row * width..(row + 1) * width;
+                let (top, norm) = (statistics[row * 2], statistics[row * 2 + 1]);
+                let g = grad[row] * scale;
+                for ((d, &s), &p) in out.iter_mut().zip(&s[span.clone()]).zip(&p[span]) {
+                    *d = g * (norm * simd::exp(scale * (s - top)) - p);
+                }
+            },
+        );
         [Some(matrix(ds, rows, width)), None, None]
     }
 }

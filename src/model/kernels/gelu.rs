@@ -26,12 +26,17 @@ impl Kernel for Gelu {
         let [rows, width] = dims(&x);
         let mut y = vec![0.0; rows * width];
         let input = slice(&x);
-        simd::on_rows(&mut y, width, |row, out| {
-            for (y, &x) in out.iter_mut().zip(&input[row * width..][..width]) {
-                let (tail, _) = simd::normal_tail(x);
-                *y = if x > 0.0 { x - x * tail } else { x * tail };
-            }
-        });
+        simd::on_rows(
+            &mut y,
+            width,
+            #[inline(always)]
+            |row, out| {
+                for (y, &x) in out.iter_mut().zip(&input[row * width..][..width]) {
+                    let (tail, _) = simd::normal_tail(x);
+                    *y = if x > 0.0 { x - x * tail } else { x * tail };
+                }
+            },
+        );
         (matrix(y, rows, width), vec![x])
     }
 
@@ -43,13 +48,18 @@ impl Kernel for Gelu {
     ) -> [Option<FlexTensor>; 3] {
         let [_, width] = dims(&grad);
         let input = slice(&saved[0]);
-        simd::on_rows(grad.storage_mut(), width, |row, out| {
-            for (g, &x) in out.iter_mut().zip(&input[row * width..][..width]) {
-                let (tail, density) = simd::normal_tail(x);
-                let cumulative = if x > 0.0 { 1.0 - tail } else { tail };
-                *g *= cumulative + x * density;
-            }
-        });
+        simd::on_rows(
+            grad.storage_mut(),
+            width,
+            #[inline(always)]
+            |row, out| {
+                for (g, &x) in out.iter_mut().zip(&input[row * width..][..width]) {
+                    let (tail, density) = simd::normal_tail(x);
+                    let cumulative = if x > 0.0 { 1.0 - tail } else { tail };
+                    *g *= cumulative + x * density;
+                }
+            },
+        );
         [Some(grad), None, None]
     }
 }

@@ -42,6 +42,7 @@ impl Kernel for LayerNorm {
             (&mut y, width),
             (&mut statistics, 2),
             width,
+            #[inline(always)]
             |row, out, statistics| {
                 let x = &input[row * width..][..width];
                 let mean = simd::sum(x) / width as f32;
@@ -75,29 +76,39 @@ impl Kernel for LayerNorm {
             (&x[span.clone()], &gradient[span], mean, scale)
         };
         let parameters = (wanted[1] || wanted[2]).then(|| {
-            simd::sum_rows(rows, 2 * width, |row, sum| {
-                let (x, g, mean, scale) = row_of(row);
-                let (gains, biases) = sum.split_at_mut(width);
-                for (((dg, db), &x), &g) in gains.iter_mut().zip(biases).zip(x).zip(g) {
-                    *dg += g * (x - mean) * scale;
-                    *db += g;
-                }
-            })
+            simd::sum_rows(
+                rows,
+                2 * width,
+                #[inline(always)]
+                |row, sum| {
+                    let (x, g, mean, scale) = row_of(row);
+                    let (gains, biases) = sum.split_at_mut(width);
+                    for (((dg, db), &x), &g) in gains.iter_mut().zip(biases).zip(x).zip(g) {
+                        *dg += g * (x - mean) * scale;
+                        *db += g;
+                    }
+                },
+            )
         });
         let dx = wanted[0].then(|| {
             let mut dx = vec![0.0; rows * width];
-            simd::on_rows(&mut dx, width, |row, out| {
-                let (x, g, mean, scale) = row_of(row);
-                for ((d, &g), &gain) in out.iter_mut().zip(g).zip(gain) {
-                    *d = g * gain;
-                }
-                // With x̂ = (x − mean)·scale: dx = scale·(d − mean(d) − x̂·mean(d·x̂)).
-                let mean_d = simd::sum(out) / width as f32;
-                let along = (simd::dot(out, x) / width as f32 - mean * mean_d) * scale * scale;
-                for (d, &x) in out.iter_mut().zip(x) {
-                    *d = scale * (*d - mean_d - (x - mean) * along);
-                }
-            });
+            simd::on_rows(
+                &mut dx,
+                width,
+                #[inline(always)]
+                |row, out| {
+                    let (x, g, mean, scale) = row_of(row);
+                    for ((d, &g), &gain) in out.iter_mut().zip(g).zip(gain) {
+                        *d = g * gain;
+                    }
+                    // With x̂ = (x − mean)·scale: dx = scale·(d − mean(d) − x̂·mean(d·x̂)).
+                    let mean_d = simd::sum(out) / width as f32;
+                    let along = (simd::dot(out, x) / width as f32 - mean * mean_d) * scale * scale;
+                    for (d, &x) in out.iter_mut().zip(x) {
+                        *d = scale * (*d - mean_d - (x - mean) * along);
+                    }
+                },
+            );
             matrix(dx, rows, width)
         });
         let (gains, biases) = match parameters {
@@ -129,6 +140,7 @@ impl Kernel for Normalise {
             (&mut y, width),
             (&mut lengths, 1),
             width,
+            #[inline(always)]
             |row, out, length| {
                 let x = &input[row * width..][..width];
                 length[0] = simd::dot(x, x).sqrt();
@@ -150,20 +162,25 @@ impl Kernel for Normalise {
     ) -> [Option<FlexTensor>; 3] {
         let [_, width] = dims(&grad);
         let (y, lengths) = (slice(&saved[0]), slice(&saved[1]));
-        simd::on_rows(grad.storage_mut(), width, |row, g| {
-            let y = &y[row * width..][..width];
-            let length = lengths[row];
-            // Below epsilon the length is a constant and only scales.
-            let along = if length > self.epsilon {
-                simd::dot(g, y)
-            } else {
-                0.0
-            };
-            let scale = 1.0 / length.max(self.epsilon);
-            for (g, &y) in g.iter_mut().zip(y) {
-                *g = (*g - along * y) * scale;
-            }
-        });
+        simd::on_rows(
+            grad.storage_mut(),
+            width,
+            #[inline(always)]
+            |row, g| {
+                let y = &y[row * width..][..width];
+                let length = lengths[row];
+                // Below epsilon the length is a constant and only scales.
+                let along = if length > self.epsilon {
+                    simd::dot(g, y)
+                } else {
+                    0.0
+                };
+                let scale = 1.0 / length.max(self.epsilon);
+                for (g, &y) in g.iter_mut().zip(y) {
+                    *g = (*g - along * y) * scale;
+                }
+            },
+        );
         [Some(grad), None, None]
     }
 }

@@ -38,11 +38,16 @@ impl Kernel for Linear {
         let mut y = Flex::float_matmul(x.clone(), weight.transpose(0, 1));
         if self.bias {
             let bias = slice(&bias);
-            simd::on_rows(y.storage_mut(), out, |_, row| {
-                for (v, &b) in row.iter_mut().zip(bias) {
-                    *v += b;
-                }
-            });
+            simd::on_rows(
+                y.storage_mut(),
+                out,
+                #[inline(always)]
+                |_, row| {
+                    for (v, &b) in row.iter_mut().zip(bias) {
+                        *v += b;
+                    }
+                },
+            );
         }
         (y, vec![x, weight])
     }
@@ -59,11 +64,16 @@ impl Kernel for Linear {
         let dw = wanted[1].then(|| Flex::float_matmul(grad.transpose(0, 1), x.clone()));
         let db = (self.bias && wanted[2]).then(|| {
             let grad = slice(&grad);
-            let sums = simd::sum_rows(rows, out, |row, sum| {
-                for (s, &g) in sum.iter_mut().zip(&grad[row * out..][..out]) {
-                    *s += g;
-                }
-            });
+            let sums = simd::sum_rows(
+                rows,
+                out,
+                #[inline(always)]
+                |row, sum| {
+                    for (s, &g) in sum.iter_mut().zip(&grad[row * out..][..out]) {
+                        *s += g;
+                    }
+                },
+            );
             matrix(sums, 1, out)
         });
         [dx, dw, db]

@@ -21,11 +21,16 @@ impl Kernel for AddScaled {
     fn forward(&self, [mut x, branch, scale]: [FlexTensor; 3]) -> (FlexTensor, Vec<FlexTensor>) {
         let [_, width] = dims(&x);
         let (b, s) = (slice(&branch), slice(&scale));
-        simd::on_rows(x.storage_mut(), width, |row, x| {
-            for (x, &b) in x.iter_mut().zip(&b[row * width..][..width]) {
-                *x += s[row] * b;
-            }
-        });
+        simd::on_rows(
+            x.storage_mut(),
+            width,
+            #[inline(always)]
+            |row, x| {
+                for (x, &b) in x.iter_mut().zip(&b[row * width..][..width]) {
+                    *x += s[row] * b;
+                }
+            },
+        );
         (x, vec![scale])
     }
 
@@ -38,11 +43,16 @@ impl Kernel for AddScaled {
         let [rows, width] = dims(&grad);
         let (g, s) = (slice(&grad), slice(&saved[0]));
         let mut branch = vec![0.0; rows * width];
-        simd::on_rows(&mut branch, width, |row, b| {
-            for (b, &g) in b.iter_mut().zip(&g[row * width..][..width]) {
-                *b = s[row] * g;
-            }
-        });
+        simd::on_rows(
+            &mut branch,
+            width,
+            #[inline(always)]
+            |row, b| {
+                for (b, &g) in b.iter_mut().zip(&g[row * width..][..width]) {
+                    *b = s[row] * g;
+                }
+            },
+        );
         let branch = matrix(branch, rows, width);
         [Some(grad), Some(branch), None]
     }

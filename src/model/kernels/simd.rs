@@ -4,6 +4,9 @@
 //! no calls, sixteen independent accumulators in every reduction. [`on_rows`] hands blocks of rows
 //! to the threads and runs each block with the widest instructions the machine has. Blocks are cut
 //! by a fixed size, never by the number of threads, so results do not depend on it.
+//!
+//! A closure on its way into `Arch::dispatch` must be `#[inline(always)]`: one that is not inlined
+//! silently stays 128 bits wide.
 
 use pulp::Arch;
 use rayon::prelude::*;
@@ -25,11 +28,14 @@ pub fn on_rows(out: &mut [f32], width: usize, f: impl Fn(usize, &mut [f32]) + Sy
     out.par_chunks_mut(rows * width)
         .enumerate()
         .for_each(|(block, chunk)| {
-            arch.dispatch(|| {
-                for (i, row) in chunk.chunks_exact_mut(width).enumerate() {
-                    f(block * rows + i, row);
-                }
-            });
+            arch.dispatch(
+                #[inline(always)]
+                || {
+                    for (i, row) in chunk.chunks_exact_mut(width).enumerate() {
+                        f(block * rows + i, row);
+                    }
+                },
+            );
         });
 }
 
@@ -47,12 +53,15 @@ pub fn on_row_pairs(
         .zip(b.par_chunks_mut(rows * width_b))
         .enumerate()
         .for_each(|(block, (a, b))| {
-            arch.dispatch(|| {
-                let pairs = a.chunks_exact_mut(width).zip(b.chunks_exact_mut(width_b));
-                for (i, (a, b)) in pairs.enumerate() {
-                    f(block * rows + i, a, b);
-                }
-            });
+            arch.dispatch(
+                #[inline(always)]
+                || {
+                    let pairs = a.chunks_exact_mut(width).zip(b.chunks_exact_mut(width_b));
+                    for (i, (a, b)) in pairs.enumerate() {
+                        f(block * rows + i, a, b);
+                    }
+                },
+            );
         });
 }
 
@@ -65,11 +74,14 @@ pub fn sum_rows(rows: usize, width: usize, add: impl Fn(usize, &mut [f32]) + Syn
         .into_par_iter()
         .map(|block| {
             let mut sum = vec![0.0; width];
-            arch.dispatch(|| {
-                for row in block * per_block..((block + 1) * per_block).min(rows) {
-                    add(row, &mut sum);
-                }
-            });
+            arch.dispatch(
+                #[inline(always)]
+                || {
+                    for row in block * per_block..((block + 1) * per_block).min(rows) {
+                        add(row, &mut sum);
+                    }
+                },
+            );
             sum
         })
         .collect();
@@ -126,16 +138,22 @@ pub fn max(x: &[f32]) -> f32 {
 /// Sum of products.
 #[inline(always)]
 pub fn dot(x: &[f32], y: &[f32]) -> f32 {
+    dot_shifted(x, 0.0, y)
+}
+
+/// `Σ (x − shift)·y`.
+#[inline(always)]
+pub fn dot_shifted(x: &[f32], shift: f32, y: &[f32]) -> f32 {
     let mut lanes = [0.0; LANES];
     let (xs, ys) = (x.chunks_exact(LANES), y.chunks_exact(LANES));
     let (x_rest, y_rest) = (xs.remainder(), ys.remainder());
     for (x, y) in xs.zip(ys) {
         for ((lane, &a), &b) in lanes.iter_mut().zip(x).zip(y) {
-            *lane += a * b;
+            *lane += (a - shift) * b;
         }
     }
     for ((lane, &a), &b) in lanes.iter_mut().zip(x_rest).zip(y_rest) {
-        *lane += a * b;
+        *lane += (a - shift) * b;
     }
     sum(&lanes)
 }

@@ -67,13 +67,16 @@ pub fn adamw(
             .zip(moments)
             .zip(slice(&g).par_chunks(BLOCK))
             .for_each(|((p, (m, v)), g)| {
-                arch.dispatch(|| {
-                    for (((p, m), v), &g) in p.iter_mut().zip(m).zip(v).zip(g) {
-                        *m = *m * c.beta1 + g * (1.0 - c.beta1);
-                        *v = *v * c.beta2 + g * g * (1.0 - c.beta2);
-                        *p = *p * keep - step * *m / (v.sqrt() * root + c.epsilon);
-                    }
-                });
+                arch.dispatch(
+                    #[inline(always)]
+                    || {
+                        for (((p, m), v), &g) in p.iter_mut().zip(m).zip(v).zip(g) {
+                            *m = *m * c.beta1 + g * (1.0 - c.beta1);
+                            *v = *v * c.beta2 + g * g * (1.0 - c.beta2);
+                            *p = *p * keep - step * *m / (v.sqrt() * root + c.epsilon);
+                        }
+                    },
+                );
             });
         put(value, p);
         put(first, m);
@@ -92,11 +95,14 @@ pub fn moving_average(average: &mut Tensor<2>, value: &mut Tensor<2>, momentum: 
         let arch = pulp::Arch::new();
         let blocks = a.storage_mut::<f32>().par_chunks_mut(BLOCK);
         blocks.zip(slice(&v).par_chunks(BLOCK)).for_each(|(a, v)| {
-            arch.dispatch(|| {
-                for (a, &v) in a.iter_mut().zip(v) {
-                    *a = *a * momentum + v * (1.0 - momentum);
-                }
-            });
+            arch.dispatch(
+                #[inline(always)]
+                || {
+                    for (a, &v) in a.iter_mut().zip(v) {
+                        *a = *a * momentum + v * (1.0 - momentum);
+                    }
+                },
+            );
         });
         put(average, a);
         put(value, v);
@@ -111,7 +117,12 @@ pub fn norm(tensor: &mut Tensor<2>) -> Tensor<2> {
     if let Some(x) = take(tensor) {
         let arch = pulp::Arch::new();
         let squares: Vec<f32> = (slice(&x).par_chunks(BLOCK))
-            .map(|block| arch.dispatch(|| simd::dot(block, block)))
+            .map(|block| {
+                arch.dispatch(
+                    #[inline(always)]
+                    || simd::dot(block, block),
+                )
+            })
             .collect();
         put(tensor, x);
         let total: f64 = squares.iter().map(|&s| s as f64).sum();

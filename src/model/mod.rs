@@ -7,7 +7,7 @@ mod head;
 mod init;
 pub mod kernels;
 mod parameters;
-pub mod positions;
+pub mod resample;
 mod vit;
 pub mod weight_file;
 

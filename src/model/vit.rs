@@ -10,7 +10,7 @@ use rayon::prelude::*;
 use super::init::Init;
 use super::kernels::{add_scaled, attention, gelu, layer_norm, linear, matmul_transposed};
 use super::parameters::{Parameters, Spec, upload};
-use super::positions;
+use super::resample;
 
 /// Every layer norm of the reference uses this.
 pub const NORM_EPSILON: f32 = 1e-6;
@@ -187,7 +187,7 @@ impl Vit {
         match patches.square && patches.count() == stored {
             true => table,
             false => {
-                let matrix = positions::interpolation(self.side(), rows, columns);
+                let matrix = resample::positions(self.side(), rows, columns);
                 let device = table.device().inner();
                 let matrix = upload(matrix, [rows * columns, stored], &device);
                 let class = table.clone().slice([0..1, 0..self.dim]);

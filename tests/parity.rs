@@ -1,0 +1,176 @@
+//! Parity with the reference implementation, number by number.
+//!
+//! The cases are the folders of `tests/fixtures/ibot`, or of the folder that `PATCHLIGHT_FIXTURES`
+//! names; sizes, settings and tolerances come from their meta.json. Each kind of case is one test,
+//! on the CPU; three also run on Vulkan. Run with `-- --nocapture` to see how near each case is.
+
+use std::path::Path;
+
+#[path = "parity/augment.rs"]
+mod augment;
+#[path = "parity/cluster_metrics.rs"]
+mod cluster_metrics;
+#[path = "parity/fixture.rs"]
+mod fixture;
+#[path = "parity/golden.rs"]
+mod golden;
+#[path = "parity/head_forward.rs"]
+mod head_forward;
+#[path = "parity/interpolation.rs"]
+mod interpolation;
+#[path = "parity/knn.rs"]
+mod knn;
+#[path = "parity/loss.rs"]
+mod loss;
+#[path = "parity/masks.rs"]
+mod masks;
+#[path = "parity/schedules.rs"]
+mod schedules;
+#[path = "parity/train_steps.rs"]
+mod train_steps;
+#[path = "parity/vit_forward.rs"]
+mod vit_forward;
+#[path = "parity/vulkan.rs"]
+mod vulkan;
+
+use fixture::Place;
+
+/// Every kind of case that a test here reads.
+const TESTED: [&str; 10] = [
+    "augment",
+    "cluster_metrics",
+    "head_forward",
+    "interpolation",
+    "knn",
+    "loss",
+    "masks",
+    "schedules",
+    "train_steps",
+    "vit_forward",
+];
+/// Kinds that the engine has no counterpart of.
+const WITHOUT_COUNTERPART: [(&str, &str); 5] = [
+    ("checkpoint", "PyTorch's pickled checkpoints are not read"),
+    ("linear", "there is no linear probe"),
+    ("retrieval_map", "there is no retrieval metric"),
+    ("swin_forward", "there is no Swin transformer"),
+    ("topk_cluster", "there is no selection of cluster patterns"),
+];
+
+/// Runs a kind of case; a folder of other cases need not hold all kinds.
+fn on(kind: &str, run: impl Fn(&Path)) {
+    let root = fixture::root();
+    let others = std::env::var_os("PATCHLIGHT_FIXTURES").is_some();
+    if others && root.is_dir() && !root.join(kind).is_dir() {
+        println!("{kind}: SKIPPED, {} holds no such case", root.display());
+        return;
+    }
+    run(&root);
+}
+
+#[test]
+fn every_folder_is_known() {
+    let root = fixture::root();
+    let inside = std::fs::read_dir(&root).unwrap_or_else(|e| panic!("{}: {e}", root.display()));
+    let mut tested = 0;
+    for entry in inside.flatten().filter(|entry| entry.path().is_dir()) {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        match WITHOUT_COUNTERPART.iter().find(|(kind, _)| *kind == name) {
+            _ if TESTED.contains(&name.as_str()) => tested += 1,
+            Some((_, reason)) => println!("{name}: SKIPPED, {reason}"),
+            None => println!("{name}: SKIPPED, a kind of case that these tests do not know"),
+        }
+    }
+    assert!(tested > 0, "{} holds no case", root.display());
+}
+
+#[test]
+fn vit_forward() {
+    on("vit_forward", |root| vit_forward::run(root, &Place::cpu()));
+}
+
+#[test]
+fn head_forward() {
+    on("head_forward", |root| {
+        head_forward::run(root, &Place::cpu())
+    });
+}
+
+#[test]
+fn loss() {
+    on("loss", |root| loss::run(root, &Place::cpu()));
+}
+
+#[test]
+fn interpolation() {
+    on("interpolation", |root| {
+        interpolation::run(root, &Place::cpu())
+    });
+}
+
+#[test]
+fn train_steps() {
+    on("train_steps", |root| train_steps::run(root, &Place::cpu()));
+}
+
+#[test]
+fn golden_loss() {
+    golden::loss(&Place::cpu());
+}
+
+#[test]
+fn golden_trajectory() {
+    golden::trajectory(&Place::cpu());
+}
+
+#[test]
+fn augment() {
+    on("augment", augment::run);
+}
+
+#[test]
+fn masks() {
+    on("masks", masks::run);
+}
+
+#[test]
+fn schedules() {
+    on("schedules", schedules::run);
+}
+
+#[test]
+fn knn() {
+    on("knn", knn::run);
+}
+
+#[test]
+fn cluster_metrics() {
+    on("cluster_metrics", cluster_metrics::run);
+}
+
+#[test]
+fn lavapipe_vit_forward() {
+    on("vit_forward", |root| {
+        if let Some((place, _turn)) = vulkan::place("lavapipe_vit_forward") {
+            vit_forward::run(root, &place);
+        }
+    });
+}
+
+#[test]
+fn lavapipe_loss() {
+    on("loss", |root| {
+        if let Some((place, _turn)) = vulkan::place("lavapipe_loss") {
+            loss::run(root, &place);
+        }
+    });
+}
+
+#[test]
+fn lavapipe_train_steps() {
+    on("train_steps", |root| {
+        if let Some((place, _turn)) = vulkan::place("lavapipe_train_steps") {
+            train_steps::run_one(root, &place);
+        }
+    });
+}

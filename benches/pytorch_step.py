@@ -1,7 +1,7 @@
 """Times one iBOT training step in plain PyTorch, to lay beside `patchlight bench step`.
 
     python -m venv /tmp/pytorch && /tmp/pytorch/bin/pip install torch==2.5.1 numpy
-    /tmp/pytorch/bin/python benches/pytorch_step.py [--size a|b] [--steps 10] [--threads 2] [--sdpa]
+    /tmp/pytorch/bin/python benches/pytorch_step.py a|b [--steps 10] [--threads 2] [--sdpa]
 
 Same sizes, networks and work as `patchlight bench step`, float32 on the CPU, but computed as the
 reference implementation does: every token of every view goes through the head and its prototypes,
@@ -102,7 +102,7 @@ class Block(nn.Module):
 
 
 class Vit(nn.Module):
-    """Images [B, 3, H, W], and where wanted a mask [B, patches], to normed tokens [B, 1 + patches, dim]."""
+    """Images [B, 3, H, W] to normed tokens [B, 1 + N, dim]; mask [B, N] says which to hide."""
 
     def __init__(self, size, drop_path=0.0, mask_token=False, fused=False):
         super().__init__()
@@ -150,7 +150,8 @@ class Prototypes(nn.Module):
         self.weight_v = nn.Parameter(torch.empty(count, width).uniform_(-1, 1) / width**0.5)
 
     def forward(self, x):
-        return F.linear(x, self.weight_v * (self.weight_g / self.weight_v.norm(dim=1, keepdim=True)))
+        lengths = self.weight_v.norm(dim=1, keepdim=True)
+        return F.linear(x, self.weight_v * (self.weight_g / lengths))
 
 
 class Head(nn.Module):
@@ -190,10 +191,10 @@ class Objective:
         self.centre, self.patch_centre = torch.zeros(prototypes), torch.zeros(prototypes)
 
     def __call__(self, student, teacher, masks, views, temps=(TEACHER_TEMP, TEACHER_TEMP)):
-        """Class logits of `views` = (globals, globals + locals) views and patch logits of the globals.
+        """Loss of logits (class, patch), views one after another; `views` = (globals, all views).
 
         The class token must agree across views, a masked patch with itself in the same view; an
-        image without a mask counts as 0.
+        image without a mask counts as 0. The centres move on after use.
         """
         (s_class, s_patch), (t_class, t_patch) = student, teacher
         crops, all_views = views
@@ -240,7 +241,7 @@ class Trainer:
         return now
 
     def step(self, images, locals_, masks, momentum=TEACHER_MOMENTUM, **loss):
-        """One step on pictures [crops * B, 3, H, W], locals likewise or None, masks [crops * B, N]."""
+        """One step on views [crops * B, 3, H, W], locals likewise or None, masks [crops * B, N]."""
         now = time.perf_counter()
         with torch.no_grad():
             teacher = self.teacher(images)
@@ -311,7 +312,8 @@ def bench(size, steps, warm_up, fused):
         value = trainer.step(images, locals_, masks)
         took = time.perf_counter() - begun
         counted = step >= warm_up
-        print(f"  step {step + 1}: {took:.3f} s, loss {value:.4f}{'' if counted else ' (warm-up)'}", flush=True)
+        note = "" if counted else " (warm-up)"
+        print(f"  step {step + 1}: {took:.3f} s, loss {value:.4f}{note}", flush=True)
         if counted:
             seconds.append(took)
     return seconds, {name: total / steps for name, total in trainer.laps.items()}
@@ -319,7 +321,7 @@ def bench(size, steps, warm_up, fused):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--size", choices=SIZES, default="a")
+    parser.add_argument("size", choices=SIZES)
     parser.add_argument("--steps", type=int, default=10, help="counted steps")
     parser.add_argument("--warm-up", type=int, default=2, help="steps before them")
     parser.add_argument("--threads", type=int, default=2)
@@ -331,7 +333,8 @@ def main():
     torch.manual_seed(0)
     size = SIZES[options.size]
     attention = "fused attention" if options.sdpa else "explicit softmax"
-    print(f"PyTorch {torch.__version__}, {torch.get_num_threads()} threads, float32, {attention}, size {options.size}")
+    threads = torch.get_num_threads()
+    print(f"PyTorch {torch.__version__}, {threads} threads, float32, {attention}")
     seconds, laps = bench(size, options.steps, options.warm_up, options.sdpa)
     median = statistics.median(seconds)
     print(f"seconds a step: median {median:.3f}, least {min(seconds):.3f}, most {max(seconds):.3f}")

@@ -66,7 +66,7 @@ pub fn run(args: Args) -> Result<()> {
                 );
             };
             let chosen = device::choose(&device.device)?;
-            println!("({}) {}\non {}", size.name, size.about, chosen.name);
+            say!("({}) {}\non {}", size.name, size.about, chosen.name);
             let bench = bench_step(size, &chosen, warm_up, steps.max(1))?;
             print_step(&bench);
             if let Some(file) = json {
@@ -79,13 +79,13 @@ pub fn run(args: Args) -> Result<()> {
             for case in BenchCase::standard(locals) {
                 let limit = Duration::from_secs_f64(seconds.clamp(0.1, 600.0));
                 let bench = bench_loader(&case, limit).map_err(anyhow::Error::msg)?;
-                println!(
+                say!(
                     "{}: {:.0} images/s on one core",
                     case.name,
                     bench.images_per_second()
                 );
                 for (stage, microseconds) in bench.stages() {
-                    println!("  {stage:16} {microseconds:8.1} µs a picture");
+                    say!("  {stage:16} {microseconds:8.1} µs a picture");
                 }
             }
             Ok(())
@@ -95,7 +95,7 @@ pub fn run(args: Args) -> Result<()> {
 
 fn print_step(bench: &StepBench) {
     let fold = |f: fn(f64, f64) -> f64, start| bench.seconds.iter().copied().fold(start, f);
-    println!(
+    say!(
         "step        {:.3} s median ({:.3} .. {:.3}), {:.2} images/s",
         bench.median(),
         fold(f64::min, f64::INFINITY),
@@ -103,9 +103,9 @@ fn print_step(bench: &StepBench) {
         bench.images_per_second
     );
     for (phase, seconds) in &bench.phases {
-        println!("  {phase:16} {seconds:.3} s");
+        say!("  {phase:16} {seconds:.3} s");
     }
     if let Some(bytes) = bench.peak_memory {
-        println!("peak memory {:.2} GiB", bytes as f64 / (1u64 << 30) as f64);
+        say!("peak memory {:.2} GiB", bytes as f64 / (1u64 << 30) as f64);
     }
 }

@@ -18,13 +18,14 @@ pub struct Args {
 pub fn run(args: Args) -> Result<()> {
     let all = adapters();
     for adapter in &all {
-        print!("{}", describe(adapter));
+        say!("{}", describe(adapter).trim_end_matches('\n'));
     }
     let (order, reason) = preferred(&all, &args.device.device)?;
     if let Some(first) = order.first() {
-        println!(
+        say!(
             "--device {} would take {}: {reason}.",
-            args.device.device, first.id
+            args.device.device,
+            first.id
         );
     }
     Ok(())

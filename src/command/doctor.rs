@@ -30,16 +30,16 @@ pub struct Args {
 /// be written.
 pub fn run(args: Args) -> Result<()> {
     let chosen = device::choose(&args.device.device)?;
-    println!("device  {} ({})", chosen.name, chosen.reason);
+    say!("device  {} ({})", chosen.name, chosen.reason);
     if chosen.is_cpu {
-        println!("the CPU is what others are compared with: this checks that it repeats itself");
+        say!("the CPU is what others are compared with: this checks that it repeats itself");
     }
     let options = DoctorOptions {
         steps: args.steps.into(),
         wide: args.wide,
     };
     let report = doctor(&chosen, options);
-    print!("{}", table(&report));
+    say!("{}", table(&report).trim_end());
     if let Some(path) = &args.json {
         let text = serde_json::to_string_pretty(&report)?;
         std::fs::write(path, text + "\n")
@@ -60,7 +60,7 @@ pub fn run(args: Args) -> Result<()> {
             report.checks.len()
         );
     }
-    println!("passed: {} trains like the CPU", report.device);
+    say!("passed: {} trains like the CPU", report.device);
     Ok(())
 }
 

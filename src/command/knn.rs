@@ -42,7 +42,7 @@ pub fn run(args: Args) -> Result<()> {
         train: limit(sources.train, args.max_train),
         test: limit(sources.test, args.max_test),
     };
-    println!(
+    say!(
         "{} training pictures, {} test pictures",
         sources.train.len(),
         sources.test.len()
@@ -62,13 +62,13 @@ pub fn run(args: Args) -> Result<()> {
         .iter()
         .map(|(k, _)| format!("{:>9}", format!("k = {k}")))
         .collect();
-    println!("{:24}{}", "top-1 accuracy", ks.join(""));
+    say!("{:24}{}", "top-1 accuracy", ks.join(""));
     for Row { name, top1 } in &rows {
         let cells: Vec<String> = top1
             .iter()
             .map(|(_, accuracy)| format!("{:>7.2} %", 100.0 * accuracy))
             .collect();
-        println!("{name:24}{}", cells.join(""));
+        say!("{name:24}{}", cells.join(""));
     }
     Ok(())
 }

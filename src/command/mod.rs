@@ -1,5 +1,13 @@
 //! The command line: one file a subcommand.
 
+/// `println!` that does not panic when the reader has gone: one who closes the pipe has seen enough.
+macro_rules! say {
+    ($($part:tt)*) => {{
+        use std::io::Write as _;
+        let _ = writeln!(std::io::stdout(), $($part)*);
+    }};
+}
+
 mod bench;
 mod devices;
 mod doctor;

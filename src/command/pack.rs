@@ -22,7 +22,7 @@ pub fn run(args: Args) -> Result<()> {
         .without_optimizer()
         .write(&args.out, Precision::Half)?;
     let bytes = std::fs::metadata(&args.out)?.len();
-    println!(
+    say!(
         "{}: {:.2} MiB",
         args.out.display(),
         bytes as f64 / f64::from(1 << 20)

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{HumanDuration, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::INTERRUPTED;
 use crate::device;
@@ -30,11 +30,17 @@ pub fn train(job: Job) -> Result<ExitCode> {
     })
 }
 
+/// Steps after which the average time of one is worth telling.
+const STEPS_TO_JUDGE: usize = 10;
+
 struct Terminal {
     bar: ProgressBar,
     /// Whether the bar is drawn; where it is not (a file, a pipe), lines are printed instead.
     drawn: bool,
+    /// Of a step, averaged.
     seconds: f64,
+    /// Seen so far.
+    steps: usize,
     next_line: usize,
 }
 
@@ -45,6 +51,7 @@ impl Terminal {
             drawn: !bar.is_hidden(),
             bar,
             seconds: 0.0,
+            steps: 0,
             next_line: 0,
         }
     }
@@ -52,7 +59,7 @@ impl Terminal {
     fn line(&self, text: impl AsRef<str>) {
         match self.drawn {
             true => self.bar.println(text),
-            false => println!("{}", text.as_ref()),
+            false => say!("{}", text.as_ref()),
         }
     }
 
@@ -91,10 +98,19 @@ impl Terminal {
         // Times are averaged, not speeds: one step that seems to take no time must not count for
         // a thousand.
         self.seconds = match self.seconds {
-            0.0 => step.seconds,
+            _ if self.steps < 2 => step.seconds,
             seconds => 0.9 * seconds + 0.1 * step.seconds,
         };
         let speed = step.images_per_second * step.seconds / self.seconds;
+        self.steps += 1;
+        let left = (self.bar.length().unwrap_or_default() as usize).saturating_sub(step.step + 1);
+        if self.steps == STEPS_TO_JUDGE && left > 0 {
+            let rest = HumanDuration(Duration::from_secs_f64(self.seconds * left as f64));
+            self.line(format!(
+                "speed       {:.2} s a step after the warm-up: about {rest} for the {left} steps left",
+                self.seconds
+            ));
+        }
         let text = format!(
             "loss {:.3} (class {:.3} {:.3}, patch {:.3} {:.3})  {:.1} images/s",
             step.loss, step.cls_12, step.cls_21, step.patch_1, step.patch_2, speed
@@ -102,7 +118,7 @@ impl Terminal {
         self.bar.set_position(step.step as u64 + 1);
         if !self.drawn && step.step >= self.next_line {
             self.next_line = step.step + (self.bar.length().unwrap_or(100) as usize / 50).max(1);
-            println!("step {:>6}  {text}", step.step);
+            say!("step {:>6}  {text}", step.step);
         }
         self.bar.set_message(text);
     }
@@ -167,19 +183,19 @@ fn print_summary(summary: &Summary, job: &Job) {
         Ending::Limit => "limit reached",
         Ending::Stopped => "stopped",
     };
-    println!("{how} after {} steps", summary.steps);
+    say!("{how} after {} steps", summary.steps);
     if let Some(knn) = summary.best_knn {
-        println!("best k-NN   {:.1} %", 100.0 * knn);
+        say!("best k-NN   {:.1} %", 100.0 * knn);
     }
-    println!("checkpoint  {}", summary.checkpoint.display());
-    println!("report      {}", summary.report.display());
+    say!("checkpoint  {}", summary.checkpoint.display());
+    say!("report      {}", summary.report.display());
     if summary.ending != Ending::Finished {
-        println!("go on with  patchlight resume {}", job.folder.display());
+        say!("go on with  patchlight resume {}", job.folder.display());
     }
     if !summary.broken.is_empty() {
-        println!("{} pictures could not be used:", summary.broken.len());
+        say!("{} pictures could not be used:", summary.broken.len());
         for picture in &summary.broken {
-            println!("  {picture}");
+            say!("  {picture}");
         }
     }
 }

@@ -1,7 +1,7 @@
 """Times one iBOT training step in plain PyTorch, to lay beside `patchlight bench step`.
 
     python -m venv /tmp/pytorch && /tmp/pytorch/bin/pip install torch==2.5.1 numpy
-    /tmp/pytorch/bin/python benches/pytorch_step.py a|b [--steps 10] [--threads 2] [--sdpa]
+    /tmp/pytorch/bin/python benches/pytorch_step.py a|b [--steps 7] [--threads 2] [--sdpa]
 
 Same sizes, networks and work as `patchlight bench step`, float32 on the CPU, but computed as the
 reference implementation does: every token of every view goes through the head and its prototypes,
@@ -322,7 +322,7 @@ def bench(size, steps, warm_up, fused):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("size", choices=SIZES)
-    parser.add_argument("--steps", type=int, default=10, help="counted steps")
+    parser.add_argument("--steps", type=int, default=7, help="counted steps")
     parser.add_argument("--warm-up", type=int, default=2, help="steps before them")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--sdpa", action="store_true", help="PyTorch's fused attention")
@@ -341,7 +341,8 @@ def main():
     print(f"pictures a second: {size.batch / median:.2f}")
     print("phases: " + ", ".join(f"{name} {mean:.3f} s" for name, mean in laps.items()))
     memory = peak_memory()
-    print("peak memory: " + (f"{memory:.2f} GiB" if memory is not None else "not told by this system"))
+    told = "not told by this system" if memory is None else f"{memory:.2f} GiB"
+    print(f"peak memory: {told}")
 
 
 if __name__ == "__main__":

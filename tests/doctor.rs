@@ -4,6 +4,11 @@
 //! environment variables. Where there is no Vulkan the test says so and passes, unless
 //! `PATCHLIGHT_REQUIRE_VULKAN=1`.
 
+#![allow(
+    clippy::print_stdout,
+    reason = "shown with --nocapture: what was measured or skipped"
+)]
+
 use std::path::Path;
 use std::process::{Command, Output};
 

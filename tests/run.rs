@@ -1,5 +1,10 @@
 //! A run as a whole: interrupted anywhere, it goes on as if nothing had happened.
 
+#![allow(
+    clippy::print_stdout,
+    reason = "shown with --nocapture: what was measured or skipped"
+)]
+
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};

@@ -229,11 +229,12 @@ impl Report {
         self.compared += 1;
         let deviation = (found - want).abs();
         let share = deviation / allowed;
-        // A NaN is never smaller, so it is the worst, and fails.
-        if !(share <= self.worst.0) {
+        // A NaN is the worst, and fails.
+        let share = if share.is_nan() { f64::INFINITY } else { share };
+        if share > self.worst.0 {
             self.worst = (share, deviation, allowed, name.to_owned());
         }
-        if !(share <= 1.0) && self.failures.len() < 10 {
+        if share > 1.0 && self.failures.len() < 10 {
             self.failures.push(format!(
                 "{name}: {found} instead of {want}, allowed {allowed:.1e}"
             ));

@@ -6,151 +6,135 @@
 
 use std::path::Path;
 
-use burn::tensor::Tensor;
+use burn::tensor::{Device, Tensor};
 use patchlight::data::Batch;
-use patchlight::model::{Parameters, Patches, Statistics, download, upload};
+use patchlight::model::{
+    Head, HostTensors, Parameters, Patches, Statistics, Vit, download, upload,
+};
 use patchlight::pretrain::optimizer::is_decayed;
 use patchlight::pretrain::schedules::{Plan, Schedules};
 use patchlight::pretrain::{Network, StepNumbers, Trainer};
-use patchlight::settings::{Arch, HeadNorm, Settings};
+use patchlight::settings::{Activation, Arch, HeadNorm, Settings};
 use serde_json::Value;
 
-use super::fixture::{
-    Fixture, Place, Stored, Tensors, Tolerance, Verdict, cases, count, finish, flag, number,
-    number_or, weights,
-};
-use super::head_forward::{activation, logits, norm};
+use super::fixture::{Case, Report, Tensors, key_bias};
 
-/// Schedules: both sides are f64.
-const SCHEDULED: Tolerance = Tolerance {
-    absolute: 1e-15,
-    relative: 1e-12,
-    of_largest: 0.0,
-};
-/// Centres, from float32 against float64 in the reference (1.1e-6).
+/// Centres: float32 is 1.1e-6 from float64 in the reference.
 const CENTRES: f64 = 1e-5;
-/// Norms of whole tensors' gradients, which are in the thousands at some first steps.
-const NORMS: Tolerance = Tolerance {
-    absolute: 1e-6,
-    relative: 1e-4,
-    of_largest: 0.0,
-};
-/// Logits before the first step, as for the head by itself.
-const LOGITS: Tolerance = Tolerance {
-    absolute: 1e-5,
-    relative: 1e-4,
-    of_largest: 0.0,
-};
+/// Of a loss, beside the absolute tolerance that the case suggests: temperatures of 0.04 multiply
+/// the last digit of a logit by 25.
+const LOSSES: f64 = 1e-5;
+/// Absolute and relative, for norms of whole gradients, in the thousands at some first steps.
+const NORMS: (f64, f64) = (1e-6, 1e-4);
+/// Absolute and relative, for the logits before the first step, as for the head by itself.
+const LOGITS: (f64, f64) = (1e-5, 1e-4);
 
-/// Checks every case under `<root>/train_steps`.
-pub fn run(root: &Path, place: &Place) {
-    let mut verdicts = Vec::new();
-    for case in usable(root) {
-        verdicts.push(check(&case, place, 1));
-        let (batch, head) = (
-            count(case.config(), "batch"),
-            &case.config()["args"]["norm_in_head"],
-        );
-        match (batch % 2, norm(head)) {
-            (_, HeadNorm::Batch) => println!(
-                "{}: not repeated in two parts, whose batch norms are not the whole batch's",
-                case.name
-            ),
-            (0, _) => verdicts.push(check(&case, place, 2)),
-            _ => println!("{}: not repeated in two parts, the batch is odd", case.name),
+/// Runs every case, or only the first with AdamW.
+pub fn run(root: &Path, device: &Device, one: bool) {
+    let cases = Case::all(root, "train_steps");
+    let mut cases: Vec<&Case> = cases.iter().filter(|case| usable(case)).collect();
+    if one {
+        cases.retain(|case| case.config("args.optimizer") == "adamw");
+        cases.truncate(1);
+    }
+    assert!(!cases.is_empty(), "no case of train_steps can be run");
+    for case in cases {
+        check(case, device, 1);
+        // Batch norm's statistics are those of a part, not of the batch.
+        let whole_only = case.size("batch") % 2 == 1 || norm(case) == HeadNorm::Batch;
+        match whole_only {
+            true => println!("{}: not repeated in two parts", case.name),
+            false => check(case, device, 2),
         }
     }
-    finish(verdicts);
 }
 
-/// Checks one case, the first with AdamW where there is one, where every step is slow.
-pub fn run_one(root: &Path, place: &Place) {
-    let cases = usable(root);
-    let adamw = |case: &&Fixture| case.config()["args"]["optimizer"] == "adamw";
-    if let Some(case) = cases.iter().find(adamw).or(cases.first()) {
-        finish(vec![check(case, place, 1)]);
+/// Whether the engine has what the case needs; if not, says what it lacks.
+fn usable(case: &Case) -> bool {
+    let number = |path: &str, default: f64| case.config(path).as_f64().unwrap_or(default);
+    let lacking = match case.config("net.kind").as_str() {
+        Some("vit") | None if number("drop_path", 0.0) > 0.0 => "PyTorch's random stochastic depth",
+        Some("vit") | None if number("world_size", 1.0) > 1.0 => "several processes",
+        Some("vit") | None => return true,
+        Some(_) => "a network other than a ViT",
+    };
+    println!("{}: SKIPPED, it needs {lacking}", case.name);
+    false
+}
+
+fn norm(case: &Case) -> HeadNorm {
+    match case.config("args.norm_in_head").as_str() {
+        Some("bn") => HeadNorm::Batch,
+        Some("ln") => HeadNorm::Layer,
+        _ => HeadNorm::None,
     }
 }
 
-/// The cases that this engine can run; the others are named.
-fn usable(root: &Path) -> Vec<Fixture> {
-    let mut usable = Vec::new();
-    for case in cases(root, "train_steps") {
-        let config = case.config();
-        let kind = config["net"]["kind"].as_str().unwrap_or("vit");
-        let reason = if kind != "vit" {
-            Some(format!(
-                "its network is a {kind}, which this engine does not have"
-            ))
-        } else if number_or(config, "drop_path", 0.0) > 0.0 {
-            Some("its stochastic depth comes from PyTorch's random generator".into())
-        } else if number_or(config, "world_size", 1.0) > 1.0 {
-            Some("it was run by several processes".into())
-        } else {
-            None
-        };
-        match reason {
-            Some(reason) => println!("{}: SKIPPED, {reason}", case.name),
-            None => usable.push(case),
-        }
-    }
-    usable
-}
-
-fn settings(fixture: &Fixture, accumulate: usize) -> Settings {
-    let config = fixture.config();
-    let (net, args) = (&config["net"], &config["args"]);
+fn settings(case: &Case, accumulate: usize) -> Settings {
     let mut s = Settings::default();
-    s.run.epochs = count(args, "epochs");
-    s.run.batch = count(args, "batch_size_per_gpu");
+    let args = |key: &str| format!("args.{key}");
+    let (size, number) = (
+        |key: &str| case.size(&args(key)),
+        |key: &str| case.number(&args(key)),
+    );
+    let flag = |key: &str| case.flag(&args(key));
+    let or = |path: &str, default: f64| case.config(path).as_f64().unwrap_or(default);
+    s.run.epochs = size("epochs");
+    s.run.batch = case.size("batch");
     s.run.accumulate = accumulate;
-    s.views.global_size = count(net, "img");
-    s.views.global_crops = count(args, "global_crops_number");
-    s.views.local_crops = count(args, "local_crops_number");
+    s.views.global_size = case.size("net.img");
+    s.views.global_crops = size("global_crops_number");
+    s.views.local_crops = size("local_crops_number");
     if s.views.local_crops > 0 {
-        s.views.local_size = count(net, "local");
+        s.views.local_size = case.size("net.local");
     }
-    s.mask.start_epoch = count(args, "pred_start_epoch");
+    s.mask.start_epoch = size("pred_start_epoch");
     s.model.arch = Arch::Custom;
-    s.model.dim = count(net, "dim");
-    s.model.depth = count(net, "depth");
-    s.model.heads = count(net, "heads");
-    s.model.patch = count(net, "patch");
+    s.model.dim = case.size("net.dim");
+    s.model.depth = case.size("net.depth");
+    s.model.heads = case.size("net.heads");
+    s.model.patch = case.size("net.patch");
     s.model.drop_path = 0.0;
-    s.model.mlp_ratio = number_or(net, "mlp_ratio", 4.0);
-    s.model.qkv_bias = net["qkv_bias"].as_bool().unwrap_or(true);
-    s.model.layer_scale = number_or(net, "init_values", 0.0);
-    s.head.hidden = count(net, "hidden");
-    s.head.bottleneck = count(net, "bottleneck");
-    s.head.layers = number_or(net, "nlayers", 3.0) as usize;
-    s.head.out_dim = count(args, "out_dim");
-    s.head.patch_out_dim = count(args, "patch_out_dim");
-    s.head.shared = flag(args, "shared_head");
-    s.head.shared_teacher = flag(args, "shared_head_teacher");
-    s.head.norm_last_layer = flag(args, "norm_last_layer");
-    s.head.norm = norm(&args["norm_in_head"]);
-    s.head.act = activation(&args["act_in_head"]);
-    s.loss.masked_modeling = flag(args, "use_masked_im_modeling");
-    s.loss.lambda_cls = number(args, "lambda1");
-    s.loss.lambda_patch = number(args, "lambda2");
-    s.loss.warmup_teacher_temp = number(args, "warmup_teacher_temp");
-    s.loss.teacher_temp = number(args, "teacher_temp");
-    s.loss.warmup_teacher_patch_temp = number(args, "warmup_teacher_patch_temp");
-    s.loss.teacher_patch_temp = number(args, "teacher_patch_temp");
-    s.loss.warmup_teacher_temp_epochs = count(args, "warmup_teacher_temp_epochs");
-    let kind = args["optimizer"].as_str().expect("args: optimizer");
+    s.model.mlp_ratio = or("net.mlp_ratio", 4.0);
+    s.model.qkv_bias = case.config("net.qkv_bias").as_bool().unwrap_or(true);
+    s.model.layer_scale = or("net.init_values", 0.0);
+    s.head.hidden = case.size("net.hidden");
+    s.head.bottleneck = case.size("net.bottleneck");
+    s.head.layers = or("net.nlayers", 3.0) as usize;
+    s.head.out_dim = size("out_dim");
+    s.head.patch_out_dim = size("patch_out_dim");
+    s.head.shared = flag("shared_head");
+    s.head.shared_teacher = flag("shared_head_teacher");
+    s.head.norm_last_layer = flag("norm_last_layer");
+    s.head.norm = norm(case);
+    s.head.act = match case.config("args.act_in_head").as_str() {
+        Some("relu") => Activation::Relu,
+        _ => Activation::Gelu,
+    };
+    s.loss.masked_modeling = flag("use_masked_im_modeling");
+    s.loss.lambda_cls = number("lambda1");
+    s.loss.lambda_patch = number("lambda2");
+    s.loss.warmup_teacher_temp = number("warmup_teacher_temp");
+    s.loss.teacher_temp = number("teacher_temp");
+    s.loss.warmup_teacher_patch_temp = number("warmup_teacher_patch_temp");
+    s.loss.teacher_patch_temp = number("teacher_patch_temp");
+    s.loss.warmup_teacher_temp_epochs = size("warmup_teacher_temp_epochs");
+    let kind = case
+        .config("args.optimizer")
+        .as_str()
+        .expect("an optimizer");
     s.set("optim.kind", kind, "meta.json")
         .expect("an optimizer of the engine");
-    s.optim.lr = number(args, "lr");
-    s.optim.min_lr = number(args, "min_lr");
-    s.optim.warmup_epochs = number(args, "warmup_epochs");
-    s.optim.weight_decay = number(args, "weight_decay");
-    s.optim.weight_decay_end = number(args, "weight_decay_end");
-    s.optim.clip = number(args, "clip_grad");
-    s.optim.freeze_last_layer = count(args, "freeze_last_layer");
-    s.optim.teacher_momentum = number(args, "momentum_teacher");
+    s.optim.lr = number("lr");
+    s.optim.min_lr = number("min_lr");
+    s.optim.warmup_epochs = number("warmup_epochs");
+    s.optim.weight_decay = number("weight_decay");
+    s.optim.weight_decay_end = number("weight_decay_end");
+    s.optim.clip = number("clip_grad");
+    s.optim.freeze_last_layer = size("freeze_last_layer");
+    s.optim.teacher_momentum = number("momentum_teacher");
     s.optim.teacher_momentum_end = 1.0;
-    let constants = &fixture.meta["param_groups"][0]["defaults"];
+    let constants = &case.meta["param_groups"][0]["defaults"];
     let or = |value: &Value, default: f64| value.as_f64().unwrap_or(default);
     s.optim.beta1 = or(&constants["betas"][0], s.optim.beta1);
     s.optim.beta2 = or(&constants["betas"][1], s.optim.beta2);
@@ -162,85 +146,81 @@ fn settings(fixture: &Fixture, accumulate: usize) -> Settings {
 
 /// One case while it runs.
 struct Run<'a> {
-    fixture: &'a Fixture,
-    place: &'a Place,
+    case: &'a Case,
+    device: &'a Device,
     io: Tensors,
     trainer: Trainer,
-    verdict: Verdict,
+    report: Report,
 }
 
-fn check(fixture: &Fixture, place: &Place, accumulate: usize) -> Verdict {
-    let (config, device) = (fixture.config(), &place.device);
-    let settings = settings(fixture, accumulate);
-    let initial = fixture.tensors("initial.safetensors");
+fn check(case: &Case, device: &Device, accumulate: usize) {
+    let settings = settings(case, accumulate);
+    let initial = case.tensors("initial.safetensors");
     let mut trainer = Trainer::new(&settings, device);
     let load = |network: &Network, prefix: &str| {
-        let from = weights(&initial, prefix);
-        Parameters::load(&network.specs(), &from, device).expect("the weights fit")
+        let stored = initial.below(prefix);
+        Parameters::load(&network.specs(), &stored, device).expect("weights that fit")
     };
     trainer.student = load(&trainer.student_network, "student/");
     trainer.teacher = load(&trainer.teacher_network, "teacher/");
-    trainer.gradients = Some(Default::default());
+    trainer.gradients = Some(HostTensors::default());
     let parts = if accumulate > 1 { " in two parts" } else { "" };
-    let title = format!("{}{parts} on {}", fixture.name, place.name);
     let mut run = Run {
-        fixture,
-        place,
-        io: fixture.tensors("io.safetensors"),
+        case,
+        device,
+        io: case.tensors("io.safetensors"),
         trainer,
-        verdict: Verdict::named(&title, place),
+        report: Report::new(&format!("{}{parts}", case.name)),
     };
     run.decayed();
-    let crops = fixture.tensors(config["crops_file"].as_str().expect("crops_file"));
-    let steps_per_epoch = count(config, "niter_per_epoch");
-    let schedules = Schedules::new(Plan::new(&settings, steps_per_epoch));
+    let crops = case.config("crops_file").as_str().expect("a file of crops");
+    let crops = case.tensors(crops);
+    let epoch_steps = case.size("niter_per_epoch");
+    let schedules = Schedules::new(Plan::new(&settings, epoch_steps));
     let mut agreement = 0.0;
-    for step in 0..count(config, "iterations") {
-        let epoch = step / steps_per_epoch;
-        let batch = run.batch(&crops, step, step % steps_per_epoch);
+    for step in 0..case.size("iterations") {
+        let epoch = step / epoch_steps;
+        let batch = run.batch(&crops, step, step % epoch_steps);
         run.scheduled(&schedules, step, epoch);
         if step == 0 {
             run.outputs(&batch);
         }
-        let report = run.trainer.step(&batch, step, epoch, schedules.at(step));
-        let report = report.read();
-        agreement += report.agreement as f64 / steps_per_epoch as f64;
-        run.losses(&report, step);
-        run.gradients(&report, step);
-        run.centres(step, None);
-        if (step + 1) % steps_per_epoch == 0 {
-            run.centres(step, Some(epoch));
-            let expected = number(&fixture.meta["epoch_stats"][epoch], "acc");
+        let numbers = run.trainer.step(&batch, step, epoch, schedules.at(step));
+        let numbers = numbers.read();
+        agreement += numbers.agreement / epoch_steps as f32;
+        run.losses(&numbers, step);
+        run.gradients(&numbers, step);
+        run.centre_norms(step);
+        if (step + 1) % epoch_steps == 0 {
+            run.centres(epoch);
+            let want = case.meta["epoch_stats"][epoch]["acc"].as_f64();
+            let want = want.expect("an agreement") as f32;
             let name = format!("epoch {epoch}: acc");
-            let exact = Tolerance::absolute(1e-6);
-            run.verdict
-                .compare("agreements", &name, &[agreement], &[expected], exact);
+            run.report.elements(&name, &[agreement], &[want], 1e-6, 0.0);
             agreement = 0.0;
         }
     }
     run.final_weights();
-    run.verdict
+    run.report.finish();
 }
 
 impl Run<'_> {
     fn suggested(&self, part: &str) -> f64 {
-        let value = self.fixture.suggested("suggested_atol", part);
-        value.unwrap_or_else(|| panic!("suggested_atol: {part}"))
+        let value = self.case.meta["suggested_atol"][part].as_f64();
+        value.unwrap_or_else(|| panic!("{}: no suggested_atol of {part}", self.case.name))
+    }
+
+    fn names(list: &Value) -> Vec<&str> {
+        let list = list.as_array().expect("names");
+        list.iter().filter_map(Value::as_str).collect()
     }
 
     /// The engine decays what the reference decays.
-    fn decayed(&mut self) {
-        let list = self.fixture.meta["param_groups"][0]["names"].as_array();
-        let expected: Vec<&str> = list
-            .expect("names")
-            .iter()
-            .filter_map(Value::as_str)
-            .collect();
+    fn decayed(&self) {
+        let decayed = Self::names(&self.case.meta["param_groups"][0]["names"]);
         for p in self.trainer.student.iter().filter(|p| p.trained) {
-            if is_decayed(p) != expected.contains(&&*p.name) {
-                let text = format!("{} is decayed: {}", p.name, is_decayed(p));
-                self.verdict.fail(text);
-            }
+            let want = decayed.contains(&&*p.name);
+            assert_eq!(is_decayed(p), want, "weight decay of {}", p.name);
         }
     }
 
@@ -248,72 +228,63 @@ impl Run<'_> {
     fn batch(&self, crops: &Tensors, step: usize, number: usize) -> Batch {
         let views = &self.trainer.settings.views;
         let (globals, all) = (views.global_crops, views.global_crops + views.local_crops);
-        let crop = |v: usize| crops[&format!("batch{number}/crop{v}")].f32();
-        let mask = |v: usize| self.io[&format!("iter{step}/mask{v}")].bools();
+        let crop = |v: usize| crops.get(&format!("batch{number}/crop{v}")).data.clone();
+        let mask = |v: usize| self.io.get(&format!("iter{step}/mask{v}")).data.clone();
         Batch {
             epoch: 0,
             step,
-            images: (0..count(self.fixture.config(), "batch")).collect(),
+            images: (0..self.case.size("batch")).collect(),
             globals: (0..globals).flat_map(crop).collect(),
             locals: (globals..all).flat_map(crop).collect(),
-            masks: (0..globals).flat_map(mask).collect(),
+            masks: (0..globals).flat_map(mask).map(|m| m > 0.0).collect(),
             failures: Vec::new(),
         }
     }
 
+    /// Both sides are computed in float64; the stored ones are read as float32.
     fn scheduled(&mut self, schedules: &Schedules, step: usize, epoch: usize) {
         let now = schedules.at(step);
-        let temps = &self.fixture.meta["teacher_temps"];
-        let temp = |which: &str| temps[which][epoch].as_f64().expect("a temperature");
-        let numbers = [
-            ("lr", now.lr, self.io["lr"].data[step]),
-            ("wd", now.weight_decay, self.io["wd"].data[step]),
-            ("momentum", now.momentum, self.io["momentum"].data[step]),
-            ("teacher_temps cls", now.teacher_temp, temp("cls")),
-            ("teacher_temps patch", now.teacher_patch_temp, temp("patch")),
+        let temps = &self.case.meta["teacher_temps"];
+        let temp = |which: &str| temps[which][epoch].as_f64().expect("a temperature") as f32;
+        let stored = |name: &str| self.io.get(name).data[step];
+        let pairs = [
+            ("lr", now.lr, stored("lr")),
+            ("wd", now.weight_decay, stored("wd")),
+            ("momentum", now.momentum, stored("momentum")),
+            ("temperature", now.teacher_temp, temp("cls")),
+            ("patch temperature", now.teacher_patch_temp, temp("patch")),
         ];
-        for (name, got, expected) in numbers {
+        for (name, found, want) in pairs {
             let name = format!("step {step}: {name}");
-            self.verdict
-                .compare("schedules", &name, &[got], &[expected], SCHEDULED);
+            self.report
+                .elements(&name, &[found as f32], &[want], 1e-12, 1e-7);
         }
     }
 
     /// Logits of both networks before the first step.
     fn outputs(&mut self, batch: &Batch) {
-        if !self.io.contains_key("out0/student_cls") {
+        if !self.io.0.contains_key("out0/student_cls") {
             return;
         }
-        let t = &self.trainer;
-        let (views, device) = (&t.settings.views, &self.place.device);
-        let pictures = batch.images.len();
+        let trainer = &self.trainer;
+        let views = &trainer.settings.views;
         let cut = |pixels: &[f32], crops: usize, side: usize| {
-            let sizes = [crops * pictures, side, side];
-            Patches::new(pixels, sizes, t.settings.model.patch, device)
+            let shape = [crops * batch.images.len(), side, side];
+            Patches::new(pixels, shape, trainer.settings.model.patch, self.device)
         };
         let globals = cut(&batch.globals, views.global_crops, views.global_size);
-        let mask: Vec<f32> = batch.masks.iter().map(|&m| m as u8 as f32).collect();
+        let mask: Vec<f32> = batch
+            .masks
+            .iter()
+            .map(|&m| f32::from(u8::from(m)))
+            .collect();
         let cells = mask.len();
-        let mask = t
-            .settings
-            .loss
-            .masked_modeling
-            .then(|| upload(mask, [cells, 1], device));
-        let forward = |network: &Network, weights: &Parameters, patches: &Patches, mask| {
-            let tokens = network.vit.forward(weights, patches, mask, None);
-            let mut batch = Statistics::Batch(None);
-            logits(
-                &network.head,
-                weights,
-                tokens,
-                patches.count() + 1,
-                &mut batch,
-            )
-        };
-        let (student_class, student_patch) =
-            forward(&t.student_network, &t.student, &globals, mask);
-        let (teacher_class, teacher_patch) =
-            forward(&t.teacher_network, &t.teacher, &globals, None);
+        let masked = trainer.settings.loss.masked_modeling;
+        let mask = masked.then(|| upload(mask, [cells, 1], self.device));
+        let student = (&trainer.student_network, &trainer.student);
+        let teacher = (&trainer.teacher_network, &trainer.teacher);
+        let (student_class, student_patch) = logits(student, &globals, mask);
+        let (teacher_class, teacher_patch) = logits(teacher, &globals, None);
         let mut outputs = vec![
             ("student_cls", student_class),
             ("student_patch", student_patch),
@@ -322,164 +293,154 @@ impl Run<'_> {
         ];
         if views.local_crops > 0 {
             let locals = cut(&batch.locals, views.local_crops, views.local_size);
-            let (local, _) = forward(&t.student_network, &t.student, &locals, None);
-            outputs.push(("student_local", local));
+            outputs.push(("student_local", logits(student, &locals, None).0));
         }
-        for (name, got) in outputs {
+        for (name, found) in outputs {
             let name = format!("out0/{name}");
-            let expected = &self.io[&name].data;
-            self.verdict
-                .compare("logits", &name, &download(got), expected, LOGITS);
+            let want = &self.io.get(&name).data;
+            let (absolute, relative) = LOGITS;
+            self.report
+                .elements(&name, &download(found), want, absolute, relative);
         }
     }
 
-    fn losses(&mut self, report: &StepNumbers, step: usize) {
-        let got = [
-            report.loss,
-            report.class.iter().sum(),
-            report.patch.iter().sum(),
-        ];
-        let expected = &self.io["losses"].data[step * 3..][..3];
+    fn losses(&mut self, numbers: &StepNumbers, step: usize) {
+        let (class, patch) = (numbers.class.iter().sum(), numbers.patch.iter().sum());
+        let want = &self.io.get("losses").data[step * 3..][..3];
         let name = format!("step {step}: loss, cls, patch");
-        let allowed = Tolerance::absolute(self.suggested("losses"));
-        self.verdict
-            .compare("losses", &name, &got, expected, allowed);
+        let absolute = self.suggested("losses");
+        let found = [numbers.loss, class, patch];
+        self.report.elements(&name, &found, want, absolute, LOSSES);
     }
 
-    fn gradients(&mut self, report: &StepNumbers, step: usize) {
-        let Some(gradients) = self.trainer.gradients.clone() else {
-            return;
-        };
-        let names = self.fixture.meta["grad_param_names"].as_array();
-        let names = names
-            .expect("grad_param_names")
-            .iter()
-            .filter_map(Value::as_str);
-        let names: Vec<&str> = names.collect();
-        let expected = &self.io["grad_norms"].data[step * names.len()..][..names.len()];
-        let norm = |data: &[f32]| {
-            data.iter()
-                .map(|&g| g as f64 * g as f64)
-                .sum::<f64>()
-                .sqrt()
-        };
-        for (&name, &expected) in names.iter().zip(expected) {
+    fn gradients(&mut self, numbers: &StepNumbers, step: usize) {
+        let gradients = self.trainer.gradients.clone().expect("gradients are kept");
+        let names = Self::names(&self.case.meta["grad_param_names"]);
+        let want = &self.io.get("grad_norms").data[step * names.len()..][..names.len()];
+        let (absolute, relative) = NORMS;
+        for (name, &want) in names.into_iter().zip(want) {
             let at = format!("step {step}: {name}");
             match gradients.get(name) {
-                Some(gradient) => {
-                    let got = norm(&gradient.data);
-                    self.verdict
-                        .compare("gradient norms", &at, &[got], &[expected], NORMS);
+                Some(found) => {
+                    let found = length(&found.data);
+                    self.report
+                        .elements(&at, &[found], &[want], absolute, relative);
                 }
                 // A tensor that nothing was computed from has none, or zeros.
-                None if expected.is_nan() || expected == 0.0 => {}
-                None => self.verdict.fail(format!("{at}: no gradient")),
+                None => assert!(want.is_nan() || want == 0.0, "{at}: no gradient"),
             }
         }
-        // The report's norms, in the order of the parameters.
-        let order = self
-            .trainer
-            .student
-            .iter()
-            .filter_map(|p| gradients.get(&*p.name));
-        let own: Vec<f64> = order.map(|gradient| norm(&gradient.data)).collect();
-        let at = format!("step {step}: the report's norms");
-        self.verdict
-            .compare("reported norms", &at, &report.grad_norms, &own, NORMS);
+        let student = self.trainer.student.iter();
+        let own = student.filter_map(|p| Some(length(&gradients.get(&*p.name)?.data)));
+        let (at, own) = (
+            format!("step {step}: reported norms"),
+            own.collect::<Vec<_>>(),
+        );
+        self.report
+            .elements(&at, &numbers.grad_norms, &own, absolute, relative);
         if step > 0 {
             return;
         }
         // Clipped as the optimizer does it; the reference stored these before it froze any.
         let mut clipped: Vec<Option<Tensor<2>>> = Vec::new();
         for p in self.trainer.student.iter() {
-            let upload = |g: &Vec<f32>| upload(g.clone(), p.value.dims(), &self.place.device);
+            let upload = |g: &Vec<f32>| upload(g.clone(), p.value.dims(), self.device);
             clipped.push(gradients.get(&*p.name).map(|g| upload(&g.data)));
         }
         self.trainer.optimizer.clip(&mut clipped);
-        let allowed = Tolerance {
-            absolute: self.suggested("grads_iter0"),
-            of_largest: 1e-5,
-            relative: 0.0,
-        };
+        let tolerance = (self.suggested("grads_iter0"), 1e-5);
         let dim = self.trainer.student_network.vit.dim;
-        for (p, gradient) in self.trainer.student.iter().zip(clipped) {
+        for (p, found) in self.trainer.student.iter().zip(clipped) {
             let name = format!("grads_iter0/{}", p.name);
-            let expected = self.io.get(&name);
-            match (gradient, expected) {
-                (Some(got), Some(expected)) => {
-                    let got = download(got);
-                    self.verdict
-                        .tensor("clipped gradients", (&name, dim), &got, expected, allowed);
-                }
-                (None, Some(_)) => self.verdict.fail(format!("{name}: no gradient")),
-                _ => {}
+            if let Some(want) = self.io.0.get(&name) {
+                let found = download(found.unwrap_or_else(|| panic!("{name}: no gradient")));
+                let skip = key_bias(&name, dim);
+                self.report
+                    .tensor(&name, &found, &want.data, tolerance, skip);
             }
         }
     }
 
-    /// The centres' lengths after step `step`, or the centres themselves after an epoch.
-    fn centres(&mut self, step: usize, epoch: Option<usize>) {
+    fn centre_norms(&mut self, step: usize) {
+        let stored = &self.case.meta["iterations"][step];
         let centres = &self.trainer.centres;
-        let allowed = Tolerance::absolute(CENTRES);
         for (name, centre) in [("center", &centres.class), ("center2", &centres.patch)] {
-            let got = download(centre.clone());
-            match epoch {
-                Some(epoch) => {
-                    let name = format!("epoch{epoch}/{name}");
-                    let expected = &self.io[&name].data;
-                    self.verdict
-                        .compare("centres", &name, &got, expected, allowed);
-                }
-                None => {
-                    let stored = &self.fixture.meta["iterations"][step];
-                    let length = got.iter().map(|&c| c as f64 * c as f64).sum::<f64>().sqrt();
-                    let expected = number(stored, &format!("{name}_norm"));
-                    let at = format!("step {step}: {name}_norm");
-                    self.verdict
-                        .compare("centre norms", &at, &[length], &[expected], allowed);
-                }
-            }
+            let want = stored[format!("{name}_norm")].as_f64().expect("a norm") as f32;
+            let found = length(&download(centre.clone()));
+            let at = format!("step {step}: {name}_norm");
+            self.report.elements(&at, &[found], &[want], CENTRES, 0.0);
+        }
+    }
+
+    fn centres(&mut self, epoch: usize) {
+        let centres = &self.trainer.centres;
+        for (name, centre) in [("center", &centres.class), ("center2", &centres.patch)] {
+            let name = format!("epoch{epoch}/{name}");
+            let want = &self.io.get(&name).data;
+            let found = download(centre.clone());
+            self.report.elements(&name, &found, want, CENTRES, 0.0);
         }
     }
 
     fn final_weights(&mut self) {
-        let allowed = Tolerance::absolute(self.suggested("weights"));
+        let absolute = self.suggested("weights");
         let dim = self.trainer.student_network.vit.dim;
-        let stored = self.fixture.tensors("final.safetensors");
-        let both = [
-            ("student", &self.trainer.student),
-            ("teacher", &self.trainer.teacher),
+        let stored = self.case.tensors("final.safetensors");
+        let networks = [
+            ("student", self.trainer.student.to_host()),
+            ("teacher", self.trainer.teacher.to_host()),
         ];
-        let own = both.map(|(network, weights)| (network, weights.to_host()));
-        for (network, weights) in own {
-            for (name, expected) in &stored {
-                let Some(name) = name.strip_prefix(&format!("{network}/")) else {
-                    continue;
-                };
-                // The engine keeps no count of batch norm's updates: momentum makes it unused.
-                if name.ends_with("num_batches_tracked") {
-                    continue;
-                }
-                let at = format!("{network}/{name}");
-                match weights.get(name).or_else(|| weights.get(&alias(name))) {
-                    Some(got) => {
-                        self.tensor(&at, dim, &got.data, expected, allowed);
-                    }
-                    None => self.verdict.fail(format!("{at} is not in the network")),
-                }
+        for (network, weights) in networks {
+            let stored = stored.below(&format!("{network}/"));
+            // The engine keeps no count of batch norm's updates: momentum makes it unused.
+            for (name, want) in stored
+                .iter()
+                .filter(|(n, _)| !n.ends_with("num_batches_tracked"))
+            {
+                let found = weights.get(name).or_else(|| weights.get(&alias(name)));
+                let found = found.unwrap_or_else(|| panic!("{network} has no {name}"));
+                let (at, skip) = (format!("{network}/{name}"), key_bias(name, dim));
+                self.report
+                    .tensor(&at, &found.data, &want.data, (absolute, 0.0), skip);
             }
-            let lacking = |name: &&String| !stored.contains_key(&format!("{network}/{name}"));
-            for name in weights.keys().filter(lacking) {
-                self.verdict
-                    .fail(format!("{network}/{name} is not in the reference"));
+            for name in weights.keys() {
+                assert!(
+                    stored.contains_key(name),
+                    "the reference's {network} has no {name}"
+                );
             }
         }
     }
+}
 
-    fn tensor(&mut self, at: &str, dim: usize, got: &[f32], expected: &Stored, allowed: Tolerance) {
-        self.verdict
-            .tensor("final weights", (at, dim), got, expected, allowed);
-    }
+/// Class and patch logits of whole images, with the batch's own statistics where there are any.
+fn logits(
+    (network, weights): (&Network, &Parameters),
+    patches: &Patches,
+    mask: Option<Tensor<2>>,
+) -> (Tensor<2>, Tensor<2>) {
+    let (vit, head): (&Vit, &Head) = (&network.vit, &network.head);
+    let tokens = vit.forward(weights, patches, mask, None);
+    let points = head.bottleneck(weights, tokens, &mut Statistics::Batch(None));
+    let (images, cells, width) = (patches.images, patches.count(), points.dims()[1]);
+    let points: Tensor<3> = points.reshape([images, cells + 1, width]);
+    let class = points.clone().slice([0..images, 0..1, 0..width]);
+    let patch = points.slice([0..images, 1..cells + 1, 0..width]);
+    (
+        Head::logits(
+            class.reshape([images, width]),
+            head.class_prototypes(weights),
+        ),
+        Head::logits(
+            patch.reshape([images * cells, width]),
+            head.patch_prototypes(weights),
+        ),
+    )
+}
+
+fn length(data: &[f32]) -> f32 {
+    let sum: f64 = data.iter().map(|&x| f64::from(x) * f64::from(x)).sum();
+    sum.sqrt() as f32
 }
 
 /// The first name of a tensor that the reference lists under several: a shared last layer, and the

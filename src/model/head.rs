@@ -9,7 +9,7 @@ use burn::tensor::{Tensor, activation};
 
 use crate::settings::{Activation, HeadNorm};
 
-use super::init::Init;
+use super::init::{Init, REFERENCE_STD};
 use super::kernels::{gelu, l2_normalise, layer_norm, linear, matmul_transposed};
 use super::parameters::{Parameters, Spec};
 
@@ -72,7 +72,12 @@ impl Head {
             let last = i + 1 == self.layers;
             let to = if last { self.bottleneck } else { self.hidden };
             let name = self.layer_name(i);
-            add(format!("{name}.weight"), &[to, from], Init::Normal, false);
+            add(
+                format!("{name}.weight"),
+                &[to, from],
+                Init::Normal(REFERENCE_STD),
+                false,
+            );
             add(format!("{name}.bias"), &[to], Init::Zeros, false);
             if i == 0 && !last && self.norm != HeadNorm::None {
                 let width = [self.hidden];

@@ -9,6 +9,9 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
+/// Standard deviation of linear layers and tokens in the reference.
+pub const REFERENCE_STD: f32 = 0.02;
+
 /// What a tensor is filled with before training.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Init {
@@ -16,8 +19,8 @@ pub enum Init {
     Ones,
     /// Every element the same: layer scale starts this way.
     Constant(f32),
-    /// Normal of standard deviation 0.02. The reference cuts it at ±2, a hundred deviations away.
-    Normal,
+    /// Normal of this standard deviation. The reference's is 0.02, cut a hundred deviations away.
+    Normal(f32),
     /// Uniform in ±bound: PyTorch's default for convolutions and linear layers is 1/√fan-in.
     Uniform(f32),
 }
@@ -33,7 +36,7 @@ impl Init {
             Init::Zeros => vec![0.0; count],
             Init::Ones => vec![1.0; count],
             Init::Constant(value) => vec![value; count],
-            Init::Normal => (0..count).map(|_| 0.02 * normal(&mut rng)).collect(),
+            Init::Normal(std) => (0..count).map(|_| std * normal(&mut rng)).collect(),
             Init::Uniform(bound) => (0..count)
                 .map(|_| rng.random_range(-bound..=bound))
                 .collect(),

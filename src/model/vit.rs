@@ -7,7 +7,7 @@
 use burn::tensor::{Device, Tensor, activation};
 use rayon::prelude::*;
 
-use super::init::Init;
+use super::init::{Init, REFERENCE_STD};
 use super::kernels::{add_scaled, attention, gelu, layer_norm, linear, matmul_transposed};
 use super::parameters::{Parameters, Spec, upload};
 use super::resample;
@@ -119,11 +119,11 @@ impl Vit {
         let mut add = |name: &str, shape: &[usize], init| {
             specs.push(Spec::new(format!("{}{name}", self.prefix), shape, init));
         };
-        add("cls_token", &[1, 1, d], Init::Normal);
+        add("cls_token", &[1, 1, d], Init::Normal(REFERENCE_STD));
         add(
             "pos_embed",
             &[1, self.side() * self.side() + 1, d],
-            Init::Normal,
+            Init::Normal(REFERENCE_STD),
         );
         if self.mask_token {
             add("masked_embed", &[1, d], Init::Zeros);
@@ -145,17 +145,25 @@ impl Vit {
             }
             add("norm1.weight", &[d], Init::Ones);
             add("norm1.bias", &[d], Init::Zeros);
-            add("attn.qkv.weight", &[3 * d, d], Init::Normal);
+            add("attn.qkv.weight", &[3 * d, d], Init::Normal(REFERENCE_STD));
             if self.qkv_bias {
                 add("attn.qkv.bias", &[3 * d], Init::Zeros);
             }
-            add("attn.proj.weight", &[d, d], Init::Normal);
+            add("attn.proj.weight", &[d, d], Init::Normal(REFERENCE_STD));
             add("attn.proj.bias", &[d], Init::Zeros);
             add("norm2.weight", &[d], Init::Ones);
             add("norm2.bias", &[d], Init::Zeros);
-            add("mlp.fc1.weight", &[self.hidden(), d], Init::Normal);
+            add(
+                "mlp.fc1.weight",
+                &[self.hidden(), d],
+                Init::Normal(REFERENCE_STD),
+            );
             add("mlp.fc1.bias", &[self.hidden()], Init::Zeros);
-            add("mlp.fc2.weight", &[d, self.hidden()], Init::Normal);
+            add(
+                "mlp.fc2.weight",
+                &[d, self.hidden()],
+                Init::Normal(REFERENCE_STD),
+            );
             add("mlp.fc2.bias", &[d], Init::Zeros);
         }
         let norm = if self.mean_pool { "fc_norm" } else { "norm" };

@@ -6,7 +6,7 @@
 
 use burn::tensor::{Device, Tensor};
 
-use crate::model::{Head, Parameters, Spec, Vit, kernels};
+use crate::model::{Head, Init, Parameters, Spec, Vit, kernels};
 use crate::settings::Settings;
 
 /// A backbone and its head.
@@ -14,6 +14,8 @@ use crate::settings::Settings;
 pub struct Network {
     pub vit: Vit,
     pub head: Head,
+    /// Standard deviation of the initial weights of linear layers and tokens; `None`: 1/√inputs.
+    pub init_std: Option<f32>,
 }
 
 impl Network {
@@ -21,6 +23,12 @@ impl Network {
     pub fn specs(&self) -> Vec<Spec> {
         let mut specs = self.vit.specs();
         specs.extend(self.head.specs());
+        for spec in &mut specs {
+            if let Init::Normal(std) = &mut spec.init {
+                let inputs = spec.shape.last().copied().unwrap_or(1);
+                *std = self.init_std.unwrap_or((inputs as f32).powf(-0.5));
+            }
+        }
         specs
     }
 
@@ -42,6 +50,7 @@ impl Network {
         let (dim, depth, heads) = settings.model.resolved();
         let (model, head) = (&settings.model, &settings.head);
         Network {
+            init_std: (model.init_std > 0.0).then_some(model.init_std as f32),
             vit: Vit {
                 image: settings.views.global_size,
                 patch: model.patch,

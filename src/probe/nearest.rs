@@ -66,7 +66,7 @@ impl Features {
     }
 
     /// Divides every row by its Euclidean length; a row of zeros stays (lengths below 1e-12 count as
-    /// 1e-12, as in PyTorch's `normalize`). [`knn`] and [`nearest`] do it by themselves.
+    /// 1e-12, as in PyTorch's `normalize`). [`knn`](crate::probe::knn) and [`nearest`] do it by themselves.
     pub fn l2_normalise(&mut self) {
         for row in self.data.chunks_exact_mut(self.dim.max(1)) {
             let scale = inverse_length(row);

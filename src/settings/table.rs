@@ -189,6 +189,8 @@ model: ModelSettings, "The model: a vision transformer." {
         "How often the student's last block is skipped for a picture; earlier blocks less, the first never.";
     layer_scale: f64 = 0.0, [0, 1], "", fixed,
         "Initial scale of what a block adds. 0 = no such scale.";
+    init_std: f64 = 0.02, [0, 1], "", fixed,
+        "Standard deviation of the initial weights of linear layers and tokens. 0 = 1/sqrt(inputs) of each layer, which small networks need: 0.02 suits a width of thousands.";
 }
 head: HeadSettings, "The projection head: from tokens to prototypes." {
     out_dim: usize = 8192, [2, 1_048_576], "prototypes", fixed,

@@ -2,7 +2,7 @@
 //!
 //! On a GPU these are compositions of Burn's own operations, which its compiler and autotuner look
 //! after. On the CPU such a composition walks over memory ten times where once is enough and keeps
-//! every intermediate result for the backward pass, so there each operation is a [`Kernel`]: one
+//! every intermediate result for the backward pass, so there each operation is a `Kernel`: one
 //! forward and one hand-written backward over plain slices, rows in parallel, vectorised for the
 //! machine at run time by `pulp`. Both paths are held against the reference's numbers by the parity
 //! tests, and against each other by `patchlight doctor`.

@@ -1,9 +1,12 @@
 //! What a run tells its front ends, and what they may ask of it: plain data only.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde::{Deserialize, Serialize};
+
+use crate::pretrain::StepNumbers;
 
 /// Something that happened in a run. Front ends show it; none of it needs an answer.
 #[derive(Clone, Debug)]
@@ -156,4 +159,37 @@ pub struct Summary {
     pub best_knn: Option<f64>,
     /// Pictures that could not be used, with the reason.
     pub broken: Vec<String>,
+}
+
+impl StepMetrics {
+    /// The numbers of a step that took `seconds` for `images` pictures.
+    pub fn new(numbers: &StepNumbers, seconds: f64, images: usize) -> Self {
+        let at = |terms: &[f32], i: usize| terms.get(i).copied().unwrap_or_default();
+        let crops = numbers.patch.len();
+        let distinct = |values: &[u32]| values.iter().collect::<BTreeSet<_>>().len();
+        Self {
+            step: numbers.step,
+            epoch: numbers.epoch,
+            loss: numbers.loss,
+            // The row of student view 2 is matched with the teacher's view 1, and the other way round.
+            cls_12: at(&numbers.class, 1),
+            cls_21: at(&numbers.class, 0),
+            cls_local: numbers.class.iter().skip(crops).sum(),
+            patch_1: at(&numbers.patch, 0),
+            patch_2: at(&numbers.patch, 1),
+            lr: numbers.scheduled.lr,
+            weight_decay: numbers.scheduled.weight_decay,
+            momentum: numbers.scheduled.momentum,
+            teacher_temp: numbers.scheduled.teacher_temp,
+            teacher_patch_temp: numbers.scheduled.teacher_patch_temp,
+            grad_norm: numbers.grad_norm(),
+            entropy_cls: numbers.entropy_class,
+            entropy_patch: numbers.entropy_patch,
+            prototypes_used: distinct(&numbers.class_prototypes),
+            prototypes_used_patch: distinct(&numbers.patch_prototypes),
+            agreement: numbers.agreement,
+            seconds,
+            images_per_second: images as f64 / seconds,
+        }
+    }
 }

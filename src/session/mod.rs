@@ -8,6 +8,7 @@ pub mod doctor;
 pub mod estimate;
 pub mod evaluate;
 pub mod events;
+mod facts;
 pub mod folder;
 pub mod knn;
 pub mod loading;

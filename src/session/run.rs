@@ -1,6 +1,6 @@
 //! A run from its first to its last step: load, step, measure, save, and tell.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -10,10 +10,11 @@ use super::checkpoint::{self, Checkpoint};
 use super::estimate;
 use super::evaluate::Evaluator;
 use super::events::{Control, Ending, Event, Plan, StepMetrics, Summary};
+use super::facts::{self, Outcome};
 use super::folder::{RunFile, RunFolder};
 use super::loading::loader_plan;
 use super::pictures::{self, Pictures};
-use super::report::{self, ChangedSetting, ReportFacts};
+use super::report;
 use crate::data::loader::Loader;
 use crate::data::{LoadError, Source};
 use crate::device::Chosen;
@@ -273,7 +274,7 @@ impl<'a> Run<'a> {
         if !numbers.loss.is_finite() {
             bail!(self.not_finite(&numbers, &images, &*pictures.train));
         }
-        let metrics = step_metrics(&numbers, seconds, images.len());
+        let metrics = StepMetrics::new(&numbers, seconds, images.len());
         let every = self.job.settings.run.log_every;
         if numbers.step % every.max(1) == 0 {
             self.folder.metric("step", &metrics)?;
@@ -354,80 +355,17 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
-    fn report(&mut self, step: usize, ending: Ending) -> Result<PathBuf> {
-        let (settings, plan) = (&self.job.settings, &self.plan);
-        let preset = self
-            .job
-            .run
-            .preset
-            .clone()
-            .unwrap_or_else(|| "defaults".into());
-        let base = crate::settings::preset(&preset)
-            .and_then(|p| p.settings())
-            .unwrap_or_default();
-        let text = |key: &str, settings: &Settings| {
-            let value = crate::settings::Row::find(key).map(|row| row.get(settings));
-            value.map(|value| value.to_string()).unwrap_or_default()
-        };
-        let changed = settings.diff(&base).into_iter().map(|key| ChangedSetting {
-            key: key.to_owned(),
-            value: text(key, settings),
-            preset: text(key, &base),
+    fn report(&self, step: usize, ending: Ending) -> Result<PathBuf> {
+        let facts = facts::collect(&Outcome {
+            job: self.job,
+            plan: &self.plan,
+            step,
+            ending,
+            took: self.started.elapsed(),
+            untrained_knn: self.untrained_knn,
+            warnings: &self.warnings,
+            broken: &self.broken,
         });
-        let total = |name: &str, value: String| (name.to_owned(), value);
-        let mut totals = vec![
-            total("steps", format!("{step} of {}", plan.total_steps)),
-            total("pictures seen", (step * settings.run.batch).to_string()),
-            total(
-                "time of this session",
-                format!("{:.1} min", self.started.elapsed().as_secs_f64() / 60.0),
-            ),
-            total(
-                "parameters",
-                format!(
-                    "{} ({} in the backbone)",
-                    plan.parameters, plan.backbone_parameters
-                ),
-            ),
-        ];
-        if let Some(bytes) = super::bench::peak_memory() {
-            totals.push(total(
-                "peak memory",
-                format!("{:.2} GiB", bytes as f64 / (1u64 << 30) as f64),
-            ));
-        }
-        let outcome = match ending {
-            Ending::Finished => "finished".to_owned(),
-            Ending::Limit => format!("reached its limit after step {step}"),
-            Ending::Stopped => format!("stopped by the user after step {step}"),
-        };
-        let facts = ReportFacts {
-            title: self
-                .folder
-                .path
-                .file_name()
-                .unwrap_or_default()
-                .to_string_lossy()
-                .into_owned(),
-            outcome,
-            source: format!(
-                "{}: {} pictures, {} classes, {} test pictures",
-                plan.source, plan.train_pictures, plan.classes, plan.test_pictures
-            ),
-            device: format!("{} ({})", plan.device, plan.device_reason),
-            preset,
-            changed: changed.collect(),
-            totals,
-            prototypes: settings.head.out_dim,
-            prototypes_patch: settings.head.patch_out_dim,
-            baselines: (self
-                .untrained_knn
-                .map(|knn| ("untrained network".to_owned(), knn)))
-            .into_iter()
-            .collect(),
-            warnings: self.warnings.clone(),
-            broken: self.broken.values().cloned().collect(),
-        };
         report::write(&self.folder.path, &facts)?;
         Ok(self.folder.path.join("report.md"))
     }
@@ -437,36 +375,6 @@ impl<'a> Run<'a> {
 struct Pending {
     report: StepReport,
     images: Vec<usize>,
-}
-
-fn step_metrics(numbers: &StepNumbers, seconds: f64, images: usize) -> StepMetrics {
-    let at = |terms: &[f32], i: usize| terms.get(i).copied().unwrap_or_default();
-    let crops = numbers.patch.len();
-    let distinct = |values: &[u32]| values.iter().collect::<BTreeSet<_>>().len();
-    StepMetrics {
-        step: numbers.step,
-        epoch: numbers.epoch,
-        loss: numbers.loss,
-        // The row of student view 2 is matched with the teacher's view 1, and the other way round.
-        cls_12: at(&numbers.class, 1),
-        cls_21: at(&numbers.class, 0),
-        cls_local: numbers.class.iter().skip(crops).sum(),
-        patch_1: at(&numbers.patch, 0),
-        patch_2: at(&numbers.patch, 1),
-        lr: numbers.scheduled.lr,
-        weight_decay: numbers.scheduled.weight_decay,
-        momentum: numbers.scheduled.momentum,
-        teacher_temp: numbers.scheduled.teacher_temp,
-        teacher_patch_temp: numbers.scheduled.teacher_patch_temp,
-        grad_norm: numbers.grad_norm(),
-        entropy_cls: numbers.entropy_class,
-        entropy_patch: numbers.entropy_patch,
-        prototypes_used: distinct(&numbers.class_prototypes),
-        prototypes_used_patch: distinct(&numbers.patch_prototypes),
-        agreement: numbers.agreement,
-        seconds,
-        images_per_second: images as f64 / seconds,
-    }
 }
 
 /// A job that goes on with the run in `folder`.

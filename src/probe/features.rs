@@ -13,6 +13,7 @@ use crate::data::pixels::{self, Filter};
 use crate::data::{LoadError, PartMap, Picture, Source};
 use crate::model::{Head, Parameters, Patches, Statistics, download};
 use crate::pretrain::Network;
+use crate::pretrain::objective::Centres;
 use crate::settings::ViewsSettings;
 
 /// Pictures a network sees at once: enough to keep a device busy, few enough for a small one.
@@ -109,19 +110,21 @@ fn scale(map: PartMap, side: usize) -> PartMap {
 pub struct Embedded {
     /// Class token after the final norm, `dim` numbers a picture.
     pub class: Vec<f32>,
-    /// Most likely prototype of each class token; empty without a head.
+    /// Most likely prototype of each class token; empty unless asked for.
     pub class_prototypes: Vec<u32>,
     /// Most likely prototype of each patch, row-major, pictures one behind the other.
     pub patch_prototypes: Vec<u32>,
 }
 
-/// Runs `network` with `weights` over `pictures`; prototypes too where `head` is asked for.
+/// Runs `network` with `weights` over `pictures`. With `centres` it also says the prototypes: the most
+/// likely ones of the teacher's targets, that is after centring. Without it the few prototypes that
+/// every token is a little nearer to would hide the rest.
 pub fn embed(
     network: &Network,
     weights: &Parameters,
     pictures: &[Picture],
     views: &ViewsSettings,
-    head: bool,
+    centres: Option<&Centres>,
     device: &Device,
 ) -> Embedded {
     let mut embedded = Embedded::default();
@@ -142,17 +145,19 @@ pub fn embed(
         embedded
             .class
             .extend(download(class_tokens(tokens.clone(), images, per_image)));
-        if head {
+        if let Some(centres) = centres {
             let head = &network.head;
             let points = head.bottleneck(weights, tokens, &mut Statistics::Running);
             let class = class_tokens(points.clone(), images, per_image);
-            let class = Head::logits(class, head.class_prototypes(weights)).argmax(1);
+            let class = Head::logits(class, head.class_prototypes(weights));
+            let class = (class - centres.class.clone()).argmax(1);
             let width = points.dims()[1];
             let patches: Tensor<3> = points.reshape([images, per_image, width]);
             let patches = patches
                 .slice([0..images, 1..per_image, 0..width])
                 .reshape([images * (per_image - 1), width]);
-            let patches = Head::logits(patches, head.patch_prototypes(weights)).argmax(1);
+            let patches = Head::logits(patches, head.patch_prototypes(weights));
+            let patches = (patches - centres.patch.clone()).argmax(1);
             let read = |t: Tensor<2, burn::tensor::Int>| -> Vec<u32> {
                 t.into_data()
                     .convert::<u32>()

@@ -152,7 +152,7 @@ impl Set {
                 weights,
                 &prepared.pictures,
                 &settings.views,
-                head,
+                head.then_some(&trainer.centres),
                 &trainer.device,
             );
             seen.embedded.class.extend(more.class);

@@ -120,7 +120,7 @@ pub fn compare(
             weights,
             &set.pictures,
             &settings.views,
-            false,
+            None,
             device,
         );
         Features {

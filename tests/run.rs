@@ -271,6 +271,50 @@ fn broken_pictures_are_named_and_do_not_stop_a_run() {
 }
 
 #[test]
+fn training_goes_on_from_the_built_in_checkpoint() {
+    let root = tempfile::tempdir().expect("a temporary folder");
+    let first_loss = |name: &str, init: &[&str]| -> f64 {
+        let folder = run_folder(&root, name);
+        let mut command = program();
+        command.args(["train", "parts", "--device", "cpu", "--out"]);
+        command.arg(&folder).args(init);
+        for set in ["run.max_steps=1", "data.knn_train=16", "data.knn_test=16"] {
+            command.args(["--set", set]);
+        }
+        finish(command);
+        losses(&folder)[0].1.parse().expect("a number")
+    };
+    let (fresh, trained) = (
+        first_loss("fresh", &[]),
+        first_loss("trained", &["--init", "demo"]),
+    );
+    assert!(trained < 0.9 * fresh, "{trained} from demo, {fresh} fresh");
+}
+
+/// The features that come with the program are worth having: k-NN on pictures it never saw.
+#[test]
+fn the_built_in_checkpoint_knows_classes() {
+    use patchlight::session::knn::{Sources, compare, open_checkpoint};
+    use patchlight::session::pictures::Subset;
+
+    let checkpoint = open_checkpoint(Path::new("demo")).expect("it is inside the program");
+    let sources = Sources::open("parts", None, &checkpoint.settings).expect("drawn, not read");
+    let sources = Sources {
+        train: Subset::spread(&sources.train, 2000),
+        test: Subset::spread(&sources.test, 800),
+    };
+    let device = patchlight::device::choose("cpu").expect("a CPU").device;
+    let rows = compare(&checkpoint, &sources, &device, false, true).expect("labelled pictures");
+    let best = |row: usize| {
+        let top1 = rows[row].top1.iter().map(|(_, accuracy)| *accuracy);
+        top1.fold(0.0, f64::max)
+    };
+    let (untrained, trained) = (best(1), best(2));
+    println!("k-NN: untrained {untrained:.3}, trained {trained:.3}");
+    assert!(trained > untrained + 0.05, "{untrained} -> {trained}");
+}
+
+#[test]
 fn mistakes_are_explained() {
     for (arguments, expected) in [
         (&["train", "/no/such/folder"][..], "/no/such/folder"),

@@ -11,7 +11,7 @@ use crate::session::knn::{Row, Sources, compare};
 
 #[derive(clap::Args)]
 pub struct Args {
-    /// A checkpoint, or the folder of a run (its newest checkpoint)
+    /// A checkpoint, the folder of a run (its newest checkpoint), or `demo`
     checkpoint: PathBuf,
     /// Labelled pictures that vote
     train: String,

@@ -9,7 +9,7 @@ use crate::session::knn::open_checkpoint;
 
 #[derive(clap::Args)]
 pub struct Args {
-    /// A checkpoint, or the folder of a run (its newest checkpoint)
+    /// A checkpoint, the folder of a run (its newest checkpoint), or `demo`
     checkpoint: PathBuf,
     /// File to write
     out: PathBuf,

@@ -18,6 +18,9 @@ use crate::settings::Settings;
 /// Version of the layout; a reader refuses what it does not know.
 const FORMAT: &str = "patchlight-1";
 
+/// The checkpoint that comes with the program: the preset `demo`, trained for hours.
+const DEMO: &[u8] = include_bytes!("../../assets/demo.safetensors");
+
 type WeightFile = (HostTensors, HashMap<String, String>);
 
 /// A checkpoint in memory.
@@ -87,6 +90,14 @@ impl Checkpoint {
     /// A file that is missing, damaged, or not one of ours; the message names it.
     pub fn read(path: &Path) -> Result<Self> {
         Self::from_file(weight_file::read(path)?, &path.display().to_string())
+    }
+
+    /// The checkpoint that comes with the program.
+    ///
+    /// # Errors
+    /// None in a program that was built whole.
+    pub fn demo() -> Result<Self> {
+        Self::from_file(weight_file::parse(DEMO)?, "the built-in checkpoint")
     }
 
     fn from_file((tensors, metadata): WeightFile, name: &str) -> Result<Self> {

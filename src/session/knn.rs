@@ -71,11 +71,15 @@ pub struct Row {
     pub top1: Vec<(usize, f64)>,
 }
 
-/// Reads a checkpoint, or the newest one of a run's folder.
+/// Reads a checkpoint, or the newest one of a run's folder. `demo` is the one that comes with the
+/// program, unless a file has that name.
 ///
 /// # Errors
 /// Nothing readable there.
 pub fn open_checkpoint(path: &Path) -> Result<Checkpoint> {
+    if path == Path::new("demo") && !path.exists() {
+        return Checkpoint::demo();
+    }
     if !path.is_dir() {
         return Checkpoint::read(path);
     }

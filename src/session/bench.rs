@@ -84,6 +84,16 @@ impl StepBench {
 /// # Errors
 /// Settings that no loader can serve.
 pub fn bench_step(size: &Size, chosen: &Chosen, warm_up: usize, steps: usize) -> Result<StepBench> {
+    // Where a run trains, too.
+    rayon::scope(|_| bench_step_here(size, chosen, warm_up, steps))
+}
+
+fn bench_step_here(
+    size: &Size,
+    chosen: &Chosen,
+    warm_up: usize,
+    steps: usize,
+) -> Result<StepBench> {
     let settings = &size.settings;
     let side = settings.views.global_size.min(128);
     let source = Arc::new(Parts::new(4 * settings.run.batch, side, 0));

@@ -56,6 +56,16 @@ pub fn train(
     job: &Job,
     chosen: &Chosen,
     control: &Control,
+    emit: &mut (dyn FnMut(Event) + Send),
+) -> Result<Summary> {
+    // On a thread of the pool: one beside it would fight with the pool's own over the cores.
+    rayon::scope(|_| train_here(job, chosen, control, emit))
+}
+
+fn train_here(
+    job: &Job,
+    chosen: &Chosen,
+    control: &Control,
     emit: &mut dyn FnMut(Event),
 ) -> Result<Summary> {
     let pictures = pictures::open(&job.run.source, &job.settings)?;

@@ -8,12 +8,14 @@
 //! - [`model`]: vision transformer, projection head, weights.
 //! - [`pretrain`]: schedules, objective, optimizer, and the step that joins them.
 //! - [`probe`]: how good the features are.
+//! - [`explore`]: what was learned, made visible.
 //! - [`session`]: a run as its front ends see it: events out, a folder left behind.
 //! - [`command`]: the command line.
 
 pub mod command;
 pub mod data;
 pub mod device;
+pub mod explore;
 pub mod model;
 pub mod pretrain;
 pub mod probe;

@@ -12,6 +12,7 @@ mod bench;
 mod devices;
 mod doctor;
 mod knn;
+mod look;
 mod pack;
 mod resume;
 mod settings;

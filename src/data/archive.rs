@@ -17,7 +17,7 @@ use super::catalogue::Catalogue;
 use super::decode;
 use super::open::SourceError;
 use super::shared_file::SharedFile;
-use super::{LoadError, Picture, Source};
+use super::{LoadError, Picture, Source, file_stamp};
 
 /// How an archive is packed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -106,6 +106,10 @@ impl Source for Archive {
 
     fn classes(&self) -> &[String] {
         self.catalogue.classes()
+    }
+
+    fn stamp(&self, _index: usize) -> u64 {
+        file_stamp(&self.path)
     }
 
     fn load(&self, index: usize) -> Result<Picture, LoadError> {

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use super::open::SourceError;
 use super::shared_file::SharedFile;
-use super::{LoadError, Picture, Source};
+use super::{LoadError, Picture, Source, file_stamp};
 
 /// Which of the official parts to take.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -150,6 +150,11 @@ impl Source for Cifar10 {
 
     fn classes(&self) -> &[String] {
         &self.classes
+    }
+
+    fn stamp(&self, index: usize) -> u64 {
+        self.place(index)
+            .map_or(0, |(file, _)| file_stamp(file.path()))
     }
 
     fn load(&self, index: usize) -> Result<Picture, LoadError> {

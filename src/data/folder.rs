@@ -12,7 +12,7 @@ use walkdir::{DirEntry, WalkDir};
 use super::catalogue::{self, Catalogue};
 use super::decode::{self, MAX_FILE_BYTES};
 use super::open::SourceError;
-use super::{LoadError, Picture, Source};
+use super::{LoadError, Picture, Source, file_stamp};
 
 /// Picture files below one folder.
 #[derive(Debug)]
@@ -106,6 +106,10 @@ impl Source for Folder {
 
     fn classes(&self) -> &[String] {
         self.catalogue.classes()
+    }
+
+    fn stamp(&self, index: usize) -> u64 {
+        file_stamp(&self.path(index))
     }
 
     fn load(&self, index: usize) -> Result<Picture, LoadError> {

@@ -5,6 +5,9 @@
 //! into tensors. All randomness is drawn from a generator keyed by (seed, epoch, image, view), so
 //! the number of threads never changes a run.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::path::Path;
+
 pub mod archive;
 mod archive_scan;
 pub mod bench;
@@ -38,6 +41,24 @@ pub struct PartMap {
     pub ids: Vec<u8>,
 }
 
+impl PartMap {
+    /// The map of the same picture at `side` x `side` pixels, each from the nearest.
+    pub fn scaled(self, side: usize) -> Self {
+        if self.width == side && self.height == side {
+            return self;
+        }
+        let ids = (0..side * side).map(|i| {
+            let (x, y) = (i % side * self.width / side, i / side * self.height / side);
+            self.ids[y * self.width + x]
+        });
+        PartMap {
+            width: side,
+            height: side,
+            ids: ids.collect(),
+        }
+    }
+}
+
 /// A set of pictures with stable numbers `0..len()`; any thread may load any of them.
 pub trait Source: Send + Sync {
     /// Number of pictures. An endless generator says how many it makes an epoch.
@@ -59,6 +80,12 @@ pub trait Source: Send + Sync {
     /// Decodes picture `index`.
     fn load(&self, index: usize) -> Result<Picture, LoadError>;
 
+    /// Changes when the content of picture `index` may have changed under the same name; 0 where
+    /// that cannot happen.
+    fn stamp(&self, _index: usize) -> u64 {
+        0
+    }
+
     /// Part names, `part_names()[0]` being "none"; empty where parts are not known.
     fn part_names(&self) -> &[&'static str] {
         &[]
@@ -68,6 +95,17 @@ pub trait Source: Send + Sync {
     fn load_with_parts(&self, _index: usize) -> Option<(Picture, PartMap)> {
         None
     }
+}
+
+/// The stamp of a file: of where it is, its length and when it was last written.
+fn file_stamp(path: &Path) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    path.hash(&mut hasher);
+    if let Ok(about) = std::fs::metadata(path) {
+        about.len().hash(&mut hasher);
+        about.modified().ok().hash(&mut hasher);
+    }
+    hasher.finish()
 }
 
 /// Why one picture could not be used. It never ends a run: it is counted, listed and skipped.

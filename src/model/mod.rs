@@ -7,6 +7,7 @@ mod head;
 mod init;
 pub mod kernels;
 mod parameters;
+mod recognise;
 pub mod resample;
 mod vit;
 pub mod weight_file;

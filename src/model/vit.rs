@@ -4,6 +4,8 @@
 //! code on other [`Parameters`]. Tokens travel as one matrix `[images * tokens, dim]`, class token
 //! first in each image, patches row-major after it.
 
+use std::ops::Range;
+
 use burn::tensor::{Device, Tensor, activation};
 use rayon::prelude::*;
 
@@ -291,7 +293,7 @@ impl Vit {
     }
 
     /// The final norm; with mean pooling, the normalised mean of the patches as class token instead.
-    fn finish(&self, weights: &Parameters, x: Tensor<2>, images: usize) -> Tensor<2> {
+    pub fn finish(&self, weights: &Parameters, x: Tensor<2>, images: usize) -> Tensor<2> {
         if !self.mean_pool {
             return self.norm(weights, "norm", x);
         }
@@ -317,6 +319,12 @@ impl Vit {
             x = self.block(weights, i, x, patches.images, drop);
         }
         self.finish(weights, x, patches.images)
+    }
+
+    /// Tokens after block `block`, before any norm, `[images * tokens, dim]`.
+    pub fn tokens_after(&self, weights: &Parameters, patches: &Patches, block: usize) -> Tensor<2> {
+        let x = self.prepare(weights, patches, None);
+        (0..=block).fold(x, |x, i| self.block(weights, i, x, patches.images, None))
     }
 
     /// Tokens after each of the last `n` blocks, each through the final norm, oldest first.
@@ -349,11 +357,38 @@ impl Vit {
         patches: &Patches,
         block: usize,
     ) -> Tensor<4> {
+        let tokens = patches.count() + 1;
+        self.attention_rows(weights, patches, block, 0..tokens)
+    }
+
+    /// The class token's row of it alone, `[images, heads, tokens]`: for large pictures the whole would
+    /// not fit.
+    pub fn class_attention(
+        &self,
+        weights: &Parameters,
+        patches: &Patches,
+        block: usize,
+    ) -> Tensor<3> {
+        let tokens = patches.count() + 1;
+        self.attention_rows(weights, patches, block, 0..1).reshape([
+            patches.images,
+            self.heads,
+            tokens,
+        ])
+    }
+
+    fn attention_rows(
+        &self,
+        weights: &Parameters,
+        patches: &Patches,
+        block: usize,
+        queries: Range<usize>,
+    ) -> Tensor<4> {
         let images = patches.images;
-        let mut x = self.prepare(weights, patches, None);
-        for i in 0..block {
-            x = self.block(weights, i, x, images, None);
-        }
+        let x = match block.checked_sub(1) {
+            Some(before) => self.tokens_after(weights, patches, before),
+            None => self.prepare(weights, patches, None),
+        };
         let (tokens, head) = (x.dims()[0] / images, self.dim / self.heads);
         let qkv = self.qkv(weights, block, x);
         let part = |i: usize| -> Tensor<4> {
@@ -362,7 +397,8 @@ impl Vit {
                 .reshape([images, tokens, self.heads, head])
                 .swap_dims(1, 2)
         };
-        let scores = part(0).matmul(part(1).transpose()) * (head as f32).powf(-0.5);
+        let asking = part(0).slice([0..images, 0..self.heads, queries, 0..head]);
+        let scores = asking.matmul(part(1).transpose()) * (head as f32).powf(-0.5);
         activation::softmax(scores, 3)
     }
 }

@@ -37,7 +37,7 @@ impl Prepared {
     pub fn load(source: &Arc<dyn Source>, from: usize, to: usize, side: usize) -> Self {
         let load = |index: usize| match source.load_with_parts(index) {
             Some((picture, parts)) => {
-                Ok((index, eval_view(&picture, side), Some(scale(parts, side))))
+                Ok((index, eval_view(&picture, side), Some(parts.scaled(side))))
             }
             None => source
                 .load(index)
@@ -87,22 +87,6 @@ pub fn eval_view(picture: &Picture, side: usize) -> Picture {
         &pixels::resize_shorter(picture, side, Filter::Bicubic),
         side,
     )
-}
-
-/// A part map at another size, each pixel from the nearest.
-fn scale(map: PartMap, side: usize) -> PartMap {
-    if map.width == side && map.height == side {
-        return map;
-    }
-    let ids = (0..side * side).map(|i| {
-        let (x, y) = (i % side * map.width / side, i / side * map.height / side);
-        map.ids[y * map.width + x]
-    });
-    PartMap {
-        width: side,
-        height: side,
-        ids: ids.collect(),
-    }
 }
 
 /// What a network says about some pictures.

@@ -5,6 +5,7 @@
 pub mod bench;
 pub mod checkpoint;
 pub mod doctor;
+pub mod encoder;
 pub mod estimate;
 pub mod evaluate;
 pub mod events;

@@ -68,6 +68,20 @@ pub fn open(spec: &str, settings: &Settings) -> Result<Pictures> {
     })
 }
 
+/// Opens `spec` as a whole, to look at: nothing is held out. The demo gives pictures that no run has
+/// been trained on, `data.knn_test` of them; CIFAR-10 its training pictures.
+///
+/// # Errors
+/// A path that is missing or holds no readable picture.
+pub fn open_whole(spec: &str, settings: &Settings) -> Result<(Arc<dyn Source>, Vec<LoadError>)> {
+    if spec == DEMO {
+        let demo = open(spec, settings)?;
+        return Ok((demo.test.unwrap_or(demo.train), demo.warnings));
+    }
+    let opened = open::open(spec, Split::Train)?;
+    Ok((opened.source, opened.warnings))
+}
+
 /// An absolute form of a source that a run can be resumed with from any folder.
 pub fn absolute(spec: &str) -> String {
     match spec {
@@ -144,6 +158,10 @@ impl Source for Subset {
 
     fn load(&self, index: usize) -> Result<Picture, LoadError> {
         self.whole.load(self.indices[index])
+    }
+
+    fn stamp(&self, index: usize) -> u64 {
+        self.whole.stamp(self.indices[index])
     }
 
     fn part_names(&self) -> &[&'static str] {

@@ -25,6 +25,8 @@ mod shape;
 mod wild;
 mod zebra;
 
+use std::hash::{DefaultHasher, Hash, Hasher};
+
 use super::{LoadError, PartMap, Picture, Source};
 use canvas::{Canvas, Style};
 use dice::Dice;
@@ -76,6 +78,9 @@ const CLASSES: [Class; 16] = [
 
 /// Sizes that can be drawn: below, nothing is recognisable; above, a part map is no longer cheap.
 const SIZES: std::ops::RangeInclusive<usize> = 16..=2048;
+
+/// Of the drawings: to be raised when any of them changes.
+const VERSION: u32 = 1;
 
 /// A generator of `count` pictures an epoch. Picture `i` shows class `i % 16`.
 pub struct Parts {
@@ -169,6 +174,12 @@ impl Source for Parts {
             name: self.name(index),
             reason: format!("no memory for {0} x {0} pixels", self.size),
         })
+    }
+
+    fn stamp(&self, _index: usize) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        (self.seed, self.size, VERSION).hash(&mut hasher);
+        hasher.finish()
     }
 
     fn part_names(&self) -> &[&'static str] {

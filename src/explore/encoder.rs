@@ -1,0 +1,265 @@
+//! A trained network to look through: pictures in, tokens, attention and prototypes out.
+//!
+//! Pictures are shown without augmentation, as evaluations show them: the shorter side is resized
+//! to [`Encoder::side`] and the square in the middle is cut out. The side may differ from the one that
+//! was trained on; positions are then interpolated.
+
+use anyhow::{Result, ensure};
+use burn::tensor::{Device, Tensor};
+use rayon::prelude::*;
+use sha2::{Digest, Sha256};
+
+use crate::data::{Picture, pixels};
+use crate::model::kernels::l2_normalise;
+use crate::model::{
+    Head, HostTensors, NORM_EPSILON, Parameters, Patches, Statistics, Vit, download, upload,
+};
+use crate::pretrain::objective::Centres;
+use crate::probe::features::eval_view;
+
+/// Tokens in a batch: enough to keep a device busy, few enough for a small one (a hidden layer of
+/// ViT-S is 50 MB).
+const TOKENS: usize = 8192;
+
+/// Pictures in a batch.
+const PICTURES: usize = 64;
+
+/// Which form of the tokens is meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Tokens {
+    /// After the network's own final norm, as its head sees them.
+    Normed,
+    /// Each token at mean 0 and variance 1, without the learned gain and bias: for blocks that the
+    /// final norm was not made for.
+    Plain,
+}
+
+/// A projection head with the centres of its teacher.
+#[derive(Clone, Debug)]
+pub struct Prototypes {
+    pub head: Head,
+    pub centres: Centres,
+}
+
+/// A network with weights on a device.
+#[derive(Clone, Debug)]
+pub struct Encoder {
+    pub vit: Vit,
+    /// Absent where only a backbone is known.
+    pub prototypes: Option<Prototypes>,
+    /// Side in pixels at which pictures are shown.
+    pub side: usize,
+    /// Of red, green and blue.
+    pub mean: [f64; 3],
+    pub std: [f64; 3],
+    /// A name for people: what the weights are.
+    pub name: String,
+    weights: Parameters,
+    device: Device,
+    fingerprint: String,
+}
+
+impl Encoder {
+    /// Puts weights under their official names to work.
+    ///
+    /// # Errors
+    /// Weights that do not fit the shapes.
+    pub fn new(
+        vit: Vit,
+        prototypes: Option<Prototypes>,
+        tensors: &HostTensors,
+        name: String,
+        device: &Device,
+    ) -> Result<Self> {
+        let mut specs = vit.specs();
+        if let Some(prototypes) = &prototypes {
+            specs.extend(prototypes.head.specs());
+        }
+        let weights = Parameters::load(&specs, tensors, device)?;
+        Ok(Encoder {
+            side: vit.image,
+            fingerprint: fingerprint(tensors, prototypes.as_ref()),
+            vit,
+            prototypes,
+            mean: [0.485, 0.456, 0.406],
+            std: [0.229, 0.224, 0.225],
+            name,
+            weights,
+            device: device.clone(),
+        })
+    }
+
+    /// Shows pictures at `side` pixels.
+    ///
+    /// # Errors
+    /// A side that is not a whole number of patches, or too large to be meant.
+    pub fn at(mut self, side: usize) -> Result<Self> {
+        let patch = self.vit.patch;
+        let below = (side / patch * patch).max(patch);
+        ensure!(
+            side > 0 && side.is_multiple_of(patch) && side <= 4096,
+            "{side} pixels cannot be cut into patches of {patch}; the next sizes are {below} and {}",
+            below + patch
+        );
+        self.side = side;
+        Ok(self)
+    }
+
+    /// Patches along a side.
+    pub fn grid(&self) -> usize {
+        self.side / self.vit.patch
+    }
+
+    /// Patches of a picture.
+    pub fn patches(&self) -> usize {
+        self.grid() * self.grid()
+    }
+
+    /// Pictures of a batch.
+    pub fn batch(&self) -> usize {
+        (TOKENS / (self.patches() + 1)).clamp(1, PICTURES)
+    }
+
+    /// The last block.
+    pub fn last_block(&self) -> usize {
+        self.vit.depth - 1
+    }
+
+    /// Block `block`, counted from 0, or from the end if it is negative.
+    ///
+    /// # Errors
+    /// A network without that block.
+    pub fn block(&self, block: isize) -> Result<usize> {
+        let depth = self.vit.depth as isize;
+        let index = if block < 0 { depth + block } else { block };
+        ensure!(
+            (0..depth).contains(&index),
+            "there is no block {block}: this network has blocks 0 to {} (or -1 to -{depth})",
+            depth - 1
+        );
+        Ok(index as usize)
+    }
+
+    /// Names the weights, whatever file they came from.
+    pub fn fingerprint(&self) -> &str {
+        &self.fingerprint
+    }
+
+    /// A picture as the network sees it.
+    pub fn view(&self, picture: &Picture) -> Picture {
+        eval_view(picture, self.side)
+    }
+
+    /// Tokens after block `block`, `[pictures, 1 + patches, dim]`, class token first. Pictures are
+    /// views of this encoder.
+    pub fn tokens(&self, pictures: &[Picture], block: usize, tokens: Tokens) -> Tensor<3> {
+        let patches = self.upload(pictures);
+        let x = self.vit.tokens_after(&self.weights, &patches, block);
+        let x = match tokens {
+            Tokens::Normed => self.vit.finish(&self.weights, x, pictures.len()),
+            Tokens::Plain => standardise(x),
+        };
+        x.reshape([pictures.len(), self.patches() + 1, self.vit.dim])
+    }
+
+    /// The patch tokens alone, at length 1, `[pictures * patches, dim]`.
+    pub fn directions(&self, pictures: &[Picture], block: usize, tokens: Tokens) -> Tensor<2> {
+        let all = self.tokens(pictures, block, tokens);
+        let [images, count, dim] = all.dims();
+        let patches = all.slice([0..images, 1..count, 0..dim]);
+        l2_normalise(patches.reshape([images * (count - 1), dim]), 1e-12)
+    }
+
+    /// Attention of the class token to the patches in block `block`: for each picture and head, one
+    /// weight a patch, `[pictures, heads, patches]`. What it gives to itself is left out, so they sum to
+    /// less than 1.
+    pub fn attention(&self, pictures: &[Picture], block: usize) -> Vec<f32> {
+        let patches = self.upload(pictures);
+        let map = self.vit.class_attention(&self.weights, &patches, block);
+        let [images, heads, count] = map.dims();
+        download(map.slice([0..images, 0..heads, 1..count]))
+    }
+
+    /// The prototype of every patch, or of every picture, and the cosine between the two.
+    ///
+    /// The prototype is the most likely one of the teacher's target, that is after centring:
+    /// without it the few prototypes that every token is a little nearer to would hide the rest.
+    /// Empty where the network has no head.
+    pub fn assign(&self, pictures: &[Picture], of: Of) -> (Vec<u32>, Vec<f32>) {
+        let Some(Prototypes { head, centres }) = &self.prototypes else {
+            return (Vec::new(), Vec::new());
+        };
+        let tokens = self.tokens(pictures, self.last_block(), Tokens::Normed);
+        let [images, count, dim] = tokens.dims();
+        let (rows, from) = match of {
+            Of::Patches => (1..count, &centres.patch),
+            Of::Pictures => (0..1, &centres.class),
+        };
+        let chosen = rows.len();
+        let tokens = tokens.slice([0..images, rows, 0..dim]);
+        let tokens = tokens.reshape([images * chosen, dim]);
+        let points = head.bottleneck(&self.weights, tokens, &mut Statistics::Running);
+        let prototypes = match of {
+            Of::Patches => head.patch_prototypes(&self.weights),
+            Of::Pictures => head.class_prototypes(&self.weights),
+        };
+        let logits = Head::logits(points, l2_normalise(prototypes, 1e-12));
+        let index = (logits.clone() - from.clone()).argmax(1);
+        let cosines = download(logits.gather(1, index.clone()));
+        let index = index.into_data().convert::<u32>();
+        (index.try_into_vec().unwrap_or_default(), cosines)
+    }
+
+    /// Rows on this encoder's device.
+    pub(super) fn matrix(&self, data: Vec<f32>, shape: [usize; 2]) -> Tensor<2> {
+        upload(data, shape, &self.device)
+    }
+
+    fn upload(&self, pictures: &[Picture]) -> Patches {
+        let side = self.side;
+        let mut planes = vec![0.0; pictures.len() * 3 * side * side];
+        let f32s = |v: [f64; 3]| v.map(|x| x as f32);
+        let (mean, std) = (f32s(self.mean), f32s(self.std));
+        planes
+            .par_chunks_exact_mut(3 * side * side)
+            .zip(pictures)
+            .for_each(|(out, picture)| pixels::write_normalised(picture, mean, std, out));
+        let shape = [pictures.len(), side, side];
+        Patches::new(&planes, shape, self.vit.patch, &self.device)
+    }
+}
+
+/// What has a prototype.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Of {
+    /// Every patch, by the prototypes for patches.
+    Patches,
+    /// Every picture, by its class token and the prototypes for class tokens.
+    Pictures,
+}
+
+/// Every row at mean 0 and variance 1.
+fn standardise(x: Tensor<2>) -> Tensor<2> {
+    let x = x.clone() - x.mean_dim(1);
+    let variance = (x.clone() * x.clone()).mean_dim(1);
+    x / (variance + NORM_EPSILON).sqrt()
+}
+
+/// SHA-256 of names, shapes, numbers and centres, in hexadecimal.
+fn fingerprint(tensors: &HostTensors, prototypes: Option<&Prototypes>) -> String {
+    let mut names: Vec<&String> = tensors.keys().collect();
+    names.sort();
+    let mut hash = Sha256::new();
+    for name in names {
+        let tensor = &tensors[name];
+        hash.update(name);
+        hash.update(format!("{:?}", tensor.shape));
+        hash.update(bytemuck::cast_slice(&tensor.data));
+    }
+    if let Some(Prototypes { centres, .. }) = prototypes {
+        for centre in [&centres.class, &centres.patch] {
+            hash.update(bytemuck::cast_slice(&download(centre.clone())));
+        }
+    }
+    format!("{:x}", hash.finalize())
+}

@@ -1,0 +1,107 @@
+//! Opens a trained network to look through: a run, a checkpoint, a weight file.
+
+use std::path::Path;
+
+use anyhow::{Context, Result, bail};
+use burn::tensor::Device;
+
+use super::checkpoint::{self, Checkpoint};
+use crate::explore::{Encoder, Prototypes};
+use crate::model::{Vit, upload, weight_file};
+use crate::pretrain::Network;
+use crate::pretrain::objective::Centres;
+use crate::settings::Settings;
+
+/// What is looked through, and the settings it was trained with (the defaults where they are not
+/// known).
+pub struct Opened {
+    pub encoder: Encoder,
+    pub settings: Settings,
+}
+
+/// Opens the folder of a run (its newest checkpoint), a checkpoint, a weight file, or `demo`.
+/// `student` takes the student instead of the teacher.
+///
+/// # Errors
+/// Nothing readable there, or weights of a network that is not known.
+pub fn open(path: &Path, student: bool, device: &Device) -> Result<Opened> {
+    let is_file = path.is_file();
+    if !is_file {
+        return from_checkpoint(&super::knn::open_checkpoint(path)?, path, student, device);
+    }
+    let (tensors, metadata) = weight_file::read(path)?;
+    if metadata.contains_key("format") {
+        return from_checkpoint(&Checkpoint::read(path)?, path, student, device);
+    }
+    if student {
+        bail!(
+            "{} is a weight file of one network: leave out --student",
+            path.display()
+        );
+    }
+    let name = path.display().to_string();
+    let vit = Vit::recognise(&tensors)
+        .with_context(|| format!("{name} is not a vision transformer that patchlight knows"))?;
+    let encoder = Encoder::new(vit, None, &tensors, name.clone(), device)
+        .with_context(|| format!("the weights in {name} do not fit together"))?;
+    let mut settings = Settings::default();
+    settings.model.patch = encoder.vit.patch;
+    Ok(Opened { encoder, settings })
+}
+
+/// Checkpoints of a run's folder, oldest first, to look through one after the other.
+///
+/// # Errors
+/// No checkpoint there.
+pub fn steps(folder: &Path) -> Result<Vec<std::path::PathBuf>> {
+    let found = checkpoint::list(folder);
+    if found.is_empty() {
+        bail!("{} holds no checkpoint", folder.display());
+    }
+    Ok(found.into_iter().map(|(_, path)| path).collect())
+}
+
+fn from_checkpoint(
+    checkpoint: &Checkpoint,
+    path: &Path,
+    student: bool,
+    device: &Device,
+) -> Result<Opened> {
+    let settings = checkpoint.settings.clone();
+    let (network, part) = match student {
+        true => (Network::student(&settings), "student"),
+        false => (Network::teacher(&settings), "teacher"),
+    };
+    let centres = checkpoint.part("centre");
+    let centre = |name: &str, width: usize| {
+        let found = centres.get(name).filter(|c| c.data.len() == width);
+        let found = found
+            .with_context(|| format!("{}: no {name} centre of {width} numbers", path.display()))?;
+        anyhow::Ok(upload(found.data.clone(), [1, width], device))
+    };
+    let head = network.head;
+    let prototypes = Prototypes {
+        centres: Centres {
+            class: centre("class", head.out)?,
+            patch: centre(
+                "patch",
+                if head.shared {
+                    head.out
+                } else {
+                    head.patch_out
+                },
+            )?,
+        },
+        head,
+    };
+    let name = format!(
+        "{part} of {} after {} steps",
+        path.display(),
+        checkpoint.step
+    );
+    let tensors = checkpoint.part(part);
+    let mut encoder = Encoder::new(network.vit, Some(prototypes), &tensors, name, device)
+        .with_context(|| format!("the weights in {} do not fit its settings", path.display()))?;
+    (encoder.mean, encoder.std) = (settings.views.mean, settings.views.std);
+    Ok(Opened { encoder, settings })
+}

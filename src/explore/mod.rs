@@ -6,6 +6,7 @@
 //! and numbers, never a tensor.
 
 mod cache;
+pub mod draw;
 mod encoder;
 mod walk;
 

@@ -5,11 +5,43 @@
 //! these three, works in bounded memory however many pictures there are, and gives plain data: pictures
 //! and numbers, never a tensor.
 
+pub mod bank;
 mod cache;
+pub mod clusters;
 pub mod draw;
 mod encoder;
+mod kmeans;
+pub mod page;
+pub mod patterns;
+pub mod sheet;
 mod walk;
 
 pub use cache::{Cache, Entry, Key};
 pub use encoder::{Encoder, Of, Prototypes, Tokens};
 pub use walk::{Look, Progress, Stopped, Tell, Walk};
+
+#[cfg(test)]
+mod tests {
+    use super::Encoder;
+    use crate::model::{Parameters, Vit};
+
+    /// An untrained network: 32 px, patches of 8, width 64, two blocks.
+    pub fn tiny_encoder() -> Encoder {
+        let vit = Vit {
+            image: 32,
+            patch: 8,
+            dim: 64,
+            depth: 2,
+            heads: 2,
+            mlp_ratio: 2.0,
+            qkv_bias: true,
+            layer_scale: 0.0,
+            mask_token: false,
+            mean_pool: false,
+            prefix: String::new(),
+        };
+        let device = burn::tensor::Device::flex();
+        let weights = Parameters::init(&vit.specs(), 3, &device).to_host();
+        Encoder::new(vit, None, &weights, "tiny".into(), &device).unwrap()
+    }
+}

@@ -29,13 +29,15 @@ mod loss;
 mod masks;
 #[path = "parity/schedules.rs"]
 mod schedules;
+#[path = "parity/topk_cluster.rs"]
+mod topk_cluster;
 #[path = "parity/train_steps.rs"]
 mod train_steps;
 #[path = "parity/vit_forward.rs"]
 mod vit_forward;
 
 /// Every kind of case that a test here reads.
-const TESTED: [&str; 10] = [
+const TESTED: [&str; 11] = [
     "augment",
     "cluster_metrics",
     "head_forward",
@@ -44,16 +46,16 @@ const TESTED: [&str; 10] = [
     "loss",
     "masks",
     "schedules",
+    "topk_cluster",
     "train_steps",
     "vit_forward",
 ];
 /// Kinds that the engine has no counterpart of.
-const WITHOUT_COUNTERPART: [(&str, &str); 5] = [
+const WITHOUT_COUNTERPART: [(&str, &str); 4] = [
     ("checkpoint", "PyTorch's pickled checkpoints are not read"),
     ("linear", "there is no linear probe"),
     ("retrieval_map", "there is no retrieval metric"),
     ("swin_forward", "there is no Swin transformer"),
-    ("topk_cluster", "there is no selection of cluster patterns"),
 ];
 
 fn cpu() -> burn::tensor::Device {
@@ -135,6 +137,11 @@ fn knn() {
 #[test]
 fn cluster_metrics() {
     on("cluster_metrics", cluster_metrics::run);
+}
+
+#[test]
+fn topk_cluster() {
+    on("topk_cluster", topk_cluster::run);
 }
 
 /// On a software Vulkan, which stands for every GPU. Exponentials and divisions are the driver's

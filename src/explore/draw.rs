@@ -131,12 +131,12 @@ pub fn inferno(value: f32) -> Rgb {
         .as_array()
 }
 
-/// A colour for the `index`-th of any number of kinds: hues by the golden angle, lightness in three
+/// A colour for the `index`-th of any number of kinds: hues by the golden angle, lightness in four
 /// levels, so that neighbours in the list differ most.
 pub fn kind(index: usize) -> Rgb {
     let hue = (index as f64 * 137.507_764) % 360.0;
-    let lightness = [0.72, 0.55, 0.84][index % 3];
-    oklch(lightness, 0.14, hue)
+    let lightness = [0.74, 0.55, 0.86, 0.65][index % 4];
+    oklch(lightness, 0.13, hue)
 }
 
 /// OkLCh → sRGB, clipped (Björn Ottosson, "A perceptual color space for image processing").

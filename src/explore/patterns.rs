@@ -16,7 +16,8 @@ use crate::data::Source;
 pub enum Candidates {
     /// Its members.
     Members,
-    /// Every picture, one without members at the value 0: what the reference does, to compare with it.
+    /// Every patch, those of other prototypes at the value 0: what the reference does, to compare with
+    /// it.
     All,
 }
 
@@ -85,19 +86,11 @@ pub fn choose(bank: &Bank, ids: &[u32], count: usize, candidates: Candidates) ->
     let of_picture = bank.ids.chunks(bank.each.max(1));
     let of_picture = of_picture.zip(bank.values.chunks(bank.each.max(1)));
     for (&picture, (ids, values)) in bank.pictures.iter().zip(of_picture) {
-        let mut best: Vec<Option<Choice>> = match candidates {
-            Candidates::Members => vec![None; chosen.len()],
-            Candidates::All => {
-                let nothing = Choice {
-                    picture: picture as usize,
-                    patch: 0,
-                    value: 0.0,
-                };
-                vec![Some(nothing); chosen.len()]
-            }
-        };
+        let mut best: Vec<Option<Choice>> = vec![None; chosen.len()];
+        let mut members = vec![0; chosen.len()];
         for (patch, (id, &value)) in ids.iter().zip(values).enumerate() {
             let Some(&i) = place.get(id) else { continue };
+            members[i] += 1;
             if best[i].is_none_or(|best| value > best.value) {
                 best[i] = Some(Choice {
                     picture: picture as usize,
@@ -106,7 +99,15 @@ pub fn choose(bank: &Bank, ids: &[u32], count: usize, candidates: Candidates) ->
                 });
             }
         }
-        for (chosen, best) in chosen.iter_mut().zip(best) {
+        for ((chosen, mut best), members) in chosen.iter_mut().zip(best).zip(members) {
+            let stranger = candidates == Candidates::All && members < ids.len();
+            if stranger && best.is_none_or(|best| best.value < 0.0) {
+                best = Some(Choice {
+                    picture: picture as usize,
+                    patch: 0,
+                    value: 0.0,
+                });
+            }
             chosen.extend(best);
             // Twice as many as needed are kept before the worse half goes: memory stays small.
             if chosen.len() >= 2 * count.max(1) {

@@ -14,6 +14,7 @@ mod doctor;
 mod knn;
 mod look;
 mod pack;
+mod parts;
 mod patterns;
 mod resume;
 mod settings;
@@ -45,6 +46,8 @@ enum Command {
     Knn(knn::Args),
     /// What every prototype stands for: its best patches, as sheets and a page to browse
     Patterns(patterns::Args),
+    /// How well prototypes stand for the parts of the built-in pictures
+    Parts(parts::Args),
     /// Write a checkpoint without the optimizer's memory, in half precision
     Pack(pack::Args),
     /// Every setting: default, range, unit, help
@@ -79,6 +82,7 @@ pub fn run() -> Result<ExitCode> {
         Some(Command::Resume(args)) => resume::run(args),
         Some(Command::Knn(args)) => knn::run(args).map(done),
         Some(Command::Patterns(args)) => patterns::run(args),
+        Some(Command::Parts(args)) => parts::run(args),
         Some(Command::Pack(args)) => pack::run(args).map(done),
         Some(Command::Settings(args)) => settings::run(args).map(done),
         Some(Command::Devices(args)) => devices::run(args).map(done),

@@ -12,6 +12,7 @@ pub mod draw;
 mod encoder;
 mod kmeans;
 pub mod page;
+pub mod parts;
 pub mod patterns;
 pub mod sheet;
 mod walk;

@@ -18,4 +18,5 @@ pub use parameters::{
     HostTensor, HostTensors, Parameter, Parameters, Spec, WeightError, download, matrix_shape,
     upload,
 };
+pub use recognise::{UnknownNetwork, with_reference_names};
 pub use vit::{DropPath, NORM_EPSILON, Patches, Vit};

@@ -1,5 +1,7 @@
 //! The shape of a vision transformer, read from its weights.
 
+use std::collections::HashSet;
+
 use super::{HostTensors, Vit};
 
 /// Width of an attention head in every published vision transformer.
@@ -75,7 +77,7 @@ impl Vit {
         while has(format!("blocks.{depth}.norm1.weight")) {
             depth += 1;
         }
-        Ok(Vit {
+        let vit = Vit {
             image: side * patch,
             patch,
             dim,
@@ -90,14 +92,60 @@ impl Vit {
             mask_token: false,
             mean_pool: has("fc_norm.weight".into()),
             prefix: prefix.into(),
-        })
+        };
+        // What would be left out silently would make every number wrong.
+        let known: HashSet<String> = vit.specs().into_iter().map(|spec| spec.name).collect();
+        let used = |name: &str| {
+            let name = name.strip_prefix(prefix)?;
+            (name.starts_with("blocks.") || name.starts_with("register")).then_some(())
+        };
+        let mut strange: Vec<&String> = tensors
+            .keys()
+            .filter(|name| used(name).is_some() && !known.contains(*name))
+            .collect();
+        strange.sort();
+        match strange.first() {
+            Some(name) => Err(UnknownNetwork::Other(format!(
+                "it has a tensor {name:?}, which this kind of vision transformer does not have; \
+                 such networks are not read yet"
+            ))),
+            None => Ok(vit),
+        }
     }
+}
+
+/// Gives layer scale in DINOv2's naming the reference's names; all else stays.
+pub fn with_reference_names(tensors: HostTensors) -> HostTensors {
+    let rename = |name: String| {
+        name.replace(".ls1.gamma", ".gamma_1")
+            .replace(".ls2.gamma", ".gamma_2")
+    };
+    tensors
+        .into_iter()
+        .map(|(name, t)| (rename(name), t))
+        .collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::model::HostTensor;
+
+    fn tiny() -> Vit {
+        Vit {
+            image: 56,
+            patch: 14,
+            dim: 128,
+            depth: 3,
+            heads: 2,
+            mlp_ratio: 3.0,
+            qkv_bias: true,
+            layer_scale: 0.0,
+            mask_token: false,
+            mean_pool: false,
+            prefix: String::new(),
+        }
+    }
 
     fn weights(vit: &Vit) -> HostTensors {
         let tensor = |shape: &[usize]| HostTensor {
@@ -115,17 +163,10 @@ mod tests {
     fn the_shape_is_read_back_from_the_weights() {
         for (prefix, layer_scale, qkv_bias) in [("", 0.0, true), ("backbone.", 1.0, false)] {
             let vit = Vit {
-                image: 56,
-                patch: 14,
-                dim: 128,
-                depth: 3,
-                heads: 2,
-                mlp_ratio: 3.0,
                 qkv_bias,
                 layer_scale,
-                mask_token: false,
-                mean_pool: false,
                 prefix: prefix.into(),
+                ..tiny()
             };
             assert_eq!(Vit::recognise(&weights(&vit)), Ok(vit.clone()));
 
@@ -134,6 +175,19 @@ mod tests {
             let error = Vit::recognise(&lacking).unwrap_err().to_string();
             assert!(error.contains("patch_embed.proj.weight"), "{error}");
         }
+        let mut vit = Vit::recognise(&weights(&tiny())).unwrap();
+        vit.layer_scale = 1.0;
+        let foreign = weights(&vit).into_iter().map(|(name, tensor)| {
+            let name = name.replace("gamma_", "ls");
+            (
+                name.replace("ls1", "ls1.gamma").replace("ls2", "ls2.gamma"),
+                tensor,
+            )
+        });
+        let foreign: HostTensors = foreign.collect();
+        let error = Vit::recognise(&foreign).unwrap_err().to_string();
+        assert!(error.contains("ls1.gamma"), "{error}");
+        assert_eq!(Vit::recognise(&with_reference_names(foreign)), Ok(vit));
         let error = Vit::recognise(&HostTensors::new()).unwrap_err();
         assert!(matches!(error, UnknownNetwork::Missing(_)), "{error}");
     }

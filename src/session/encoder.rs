@@ -7,7 +7,7 @@ use burn::tensor::Device;
 
 use super::checkpoint::{self, Checkpoint};
 use crate::explore::{Encoder, Prototypes};
-use crate::model::{Vit, upload, weight_file};
+use crate::model::{Vit, upload, weight_file, with_reference_names};
 use crate::pretrain::Network;
 use crate::pretrain::objective::Centres;
 use crate::settings::Settings;
@@ -39,6 +39,7 @@ pub fn open(path: &Path, student: bool, device: &Device) -> Result<Opened> {
             path.display()
         );
     }
+    let tensors = with_reference_names(tensors);
     let name = path.display().to_string();
     let vit = Vit::recognise(&tensors)
         .with_context(|| format!("{name} is not a vision transformer that patchlight knows"))?;

@@ -116,6 +116,26 @@ pub fn warn(failures: &[LoadError]) {
     }
 }
 
+/// At most `count` numbers below `total`, evenly spread.
+pub fn spread(total: usize, count: usize) -> Vec<usize> {
+    let count = count.min(total);
+    (0..count).map(|i| i * total / count).collect()
+}
+
+/// A file name for what is drawn of picture `index`, called `name` in its source.
+pub fn file_name(index: usize, name: &str) -> String {
+    let base = name.rsplit(['/', '\\']).next().unwrap_or(name);
+    let stem = base.rsplit_once('.').map_or(base, |(stem, _)| stem);
+    let safe = stem.chars().map(|c| {
+        if c.is_alphanumeric() || "-_".contains(c) {
+            c
+        } else {
+            '-'
+        }
+    });
+    format!("{index:05}-{}.png", safe.take(60).collect::<String>())
+}
+
 /// A progress bar that Ctrl-C ends.
 pub struct Watch {
     bar: ProgressBar,

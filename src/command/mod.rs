@@ -9,6 +9,7 @@ macro_rules! say {
 }
 
 mod bench;
+mod colours;
 mod devices;
 mod doctor;
 mod knn;
@@ -48,6 +49,8 @@ enum Command {
     Patterns(patterns::Args),
     /// How well prototypes stand for the parts of the built-in pictures
     Parts(parts::Args),
+    /// Patch tokens as colours: the same colour for the same thing in every picture
+    Colours(colours::Args),
     /// Write a checkpoint without the optimizer's memory, in half precision
     Pack(pack::Args),
     /// Every setting: default, range, unit, help
@@ -83,6 +86,7 @@ pub fn run() -> Result<ExitCode> {
         Some(Command::Knn(args)) => knn::run(args).map(done),
         Some(Command::Patterns(args)) => patterns::run(args),
         Some(Command::Parts(args)) => parts::run(args),
+        Some(Command::Colours(args)) => colours::run(args),
         Some(Command::Pack(args)) => pack::run(args).map(done),
         Some(Command::Settings(args)) => settings::run(args).map(done),
         Some(Command::Devices(args)) => devices::run(args).map(done),

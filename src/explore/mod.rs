@@ -8,6 +8,7 @@
 pub mod bank;
 mod cache;
 pub mod clusters;
+pub mod colours;
 pub mod draw;
 mod encoder;
 mod kmeans;
@@ -15,6 +16,7 @@ pub mod page;
 pub mod parts;
 pub mod patterns;
 pub mod sheet;
+pub mod text;
 mod walk;
 
 pub use cache::{Cache, Entry, Key};

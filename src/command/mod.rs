@@ -9,6 +9,7 @@ macro_rules! say {
 }
 
 mod bench;
+mod clusters;
 mod colours;
 mod devices;
 mod doctor;
@@ -49,6 +50,8 @@ enum Command {
     Patterns(patterns::Args),
     /// How well prototypes stand for the parts of the built-in pictures
     Parts(parts::Args),
+    /// Pictures with every patch coloured by its prototype, with a legend
+    Clusters(clusters::Args),
     /// Patch tokens as colours: the same colour for the same thing in every picture
     Colours(colours::Args),
     /// Write a checkpoint without the optimizer's memory, in half precision
@@ -87,6 +90,7 @@ pub fn run() -> Result<ExitCode> {
         Some(Command::Patterns(args)) => patterns::run(args),
         Some(Command::Parts(args)) => parts::run(args),
         Some(Command::Colours(args)) => colours::run(args),
+        Some(Command::Clusters(args)) => clusters::run(args),
         Some(Command::Pack(args)) => pack::run(args).map(done),
         Some(Command::Settings(args)) => settings::run(args).map(done),
         Some(Command::Devices(args)) => devices::run(args).map(done),

@@ -136,7 +136,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
         let used = bank.populations().iter().filter(|p| p.members > 0).count();
         let count = found.len();
         for (rank, pattern) in found.into_iter().enumerate() {
-            let drawn = Drawn::load(encoder, &source, pattern, top, window);
+            let drawn = Drawn::load(encoder, &source, pattern, top, Some(window));
             let name = format!(
                 "{kind}_rank-{rank:03}_prototype-{:05}_top-{top}.png",
                 drawn.pattern.id

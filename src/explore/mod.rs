@@ -7,6 +7,7 @@
 
 pub mod bank;
 mod cache;
+pub mod cluster_map;
 pub mod clusters;
 pub mod colours;
 pub mod draw;

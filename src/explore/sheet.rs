@@ -75,24 +75,26 @@ fn brightness(picture: &Picture) -> f64 {
 
 impl Drawn {
     /// Loads the pictures of a pattern whose choices are candidates: the first `count` of them that can be
-    /// read and are not too dark are kept. `window` patches are looked at, 0 for the whole picture.
+    /// read are kept. With `bright`, cells of `window` patches (0: whole pictures) that are too dark are
+    /// passed over.
     pub fn load(
         encoder: &Encoder,
         source: &Arc<dyn Source>,
         mut pattern: Pattern,
         count: usize,
-        window: usize,
+        bright: Option<usize>,
     ) -> Self {
         let see = |choice: &Choice| {
             let view = Look::load(encoder, source, choice.picture).ok()?.view;
-            let bright = match window {
-                0 => brightness(&view),
-                _ => brightness(&context(encoder, &view, choice.patch, window)),
+            let seen = match bright {
+                None => true,
+                Some(0) => brightness(&view) > DARK,
+                Some(window) => brightness(&context(encoder, &view, choice.patch, window)) > DARK,
             };
-            (bright > DARK).then_some((*choice, view))
+            seen.then_some((*choice, view))
         };
-        let seen = pattern.choices.par_iter().map(see).collect::<Vec<_>>();
-        let (choices, views) = seen.into_iter().flatten().take(count).unzip();
+        let loaded = pattern.choices.par_iter().map(see).collect::<Vec<_>>();
+        let (choices, views) = loaded.into_iter().flatten().take(count).unzip();
         pattern.choices = choices;
         Drawn { pattern, views }
     }

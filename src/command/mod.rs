@@ -8,6 +8,7 @@ macro_rules! say {
     }};
 }
 
+mod attention;
 mod bench;
 mod clusters;
 mod colours;
@@ -15,11 +16,13 @@ mod devices;
 mod doctor;
 mod knn;
 mod look;
+mod matches;
 mod pack;
 mod parts;
 mod patterns;
 mod resume;
 mod settings;
+mod similar;
 mod terminal;
 mod train;
 
@@ -50,6 +53,12 @@ enum Command {
     Patterns(patterns::Args),
     /// How well prototypes stand for the parts of the built-in pictures
     Parts(parts::Args),
+    /// Where the class token looks: heads as heat maps and in colour
+    Attention(attention::Args),
+    /// Which patches are like this one: in its picture, in another, in the whole source
+    Similar(similar::Args),
+    /// Which patch of one picture is which of another
+    Match(matches::Args),
     /// Pictures with every patch coloured by its prototype, with a legend
     Clusters(clusters::Args),
     /// Patch tokens as colours: the same colour for the same thing in every picture
@@ -91,6 +100,9 @@ pub fn run() -> Result<ExitCode> {
         Some(Command::Parts(args)) => parts::run(args),
         Some(Command::Colours(args)) => colours::run(args),
         Some(Command::Clusters(args)) => clusters::run(args),
+        Some(Command::Similar(args)) => similar::run(args),
+        Some(Command::Match(args)) => matches::run(args),
+        Some(Command::Attention(args)) => attention::run(args),
         Some(Command::Pack(args)) => pack::run(args).map(done),
         Some(Command::Settings(args)) => settings::run(args).map(done),
         Some(Command::Devices(args)) => devices::run(args).map(done),

@@ -11,7 +11,6 @@ use nalgebra::{DMatrix, Matrix3, SymmetricEigen};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use super::encoder::Tokens;
 use super::{Cache, Encoder, Entry, Key, Walk};
 use crate::data::Picture;
 use crate::model::download;
@@ -226,7 +225,7 @@ impl ColourBasis {
 
     /// Views as colours, a pixel a patch.
     pub fn paint(&self, encoder: &Encoder, views: &[Picture]) -> Vec<Picture> {
-        let tokens = patch_tokens(encoder, views, self.settings.block);
+        let tokens = download(encoder.patch_tokens(views, self.settings.block));
         let dim = encoder.vit.dim;
         let pictures = tokens.chunks_exact(encoder.patches() * dim);
         pictures
@@ -283,7 +282,7 @@ fn gather(walk: &mut Walk, block: usize, mut see: impl FnMut(&[f32])) -> Result<
     let mut sample = Sample::default();
     walk.each("colours", false, |looks| {
         let views: Vec<_> = looks.iter().map(|look| look.view.clone()).collect();
-        let tokens = patch_tokens(encoder, &views, block);
+        let tokens = download(encoder.patch_tokens(&views, block));
         see(&tokens);
         let heads = encoder.vit.heads;
         let attention = encoder.attention(&views, encoder.last_block());
@@ -302,13 +301,6 @@ fn gather(walk: &mut Walk, block: usize, mut see: impl FnMut(&[f32])) -> Result<
         Ok(())
     })?;
     Ok(sample)
-}
-
-/// `[pictures * patches, dim]` on the host.
-fn patch_tokens(encoder: &Encoder, views: &[Picture], block: usize) -> Vec<f32> {
-    let tokens = encoder.tokens(views, block, Tokens::Normed);
-    let [images, count, dim] = tokens.dims();
-    download(tokens.slice([0..images, 1..count, 0..dim]))
 }
 
 fn centred_dot(token: &[f32], mean: &[f32], direction: &[f32]) -> f32 {

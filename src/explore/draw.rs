@@ -112,9 +112,18 @@ pub fn grid(pictures: &[Picture], columns: usize, gap: usize, paper: Rgb) -> Pic
     sheet
 }
 
-/// Pictures side by side.
+/// Pictures side by side, each as wide as it is.
 pub fn strip(pictures: &[Picture]) -> Picture {
-    grid(pictures, pictures.len(), GAP, PAPER)
+    let height = pictures.iter().map(|p| p.height).max().unwrap_or_default();
+    let widths: usize = pictures.iter().map(|p| p.width).sum();
+    let width = widths + pictures.len().saturating_sub(1) * GAP;
+    let mut strip = Picture::filled(width, height, PAPER);
+    let mut left = 0;
+    for picture in pictures {
+        strip.paste(picture, left, 0);
+        left += picture.width + GAP;
+    }
+    strip
 }
 
 /// A quantity in [0, 1] as a colour of equal steps (viridis), readable for colour-blind eyes.

@@ -162,12 +162,22 @@ impl Encoder {
         x.reshape([pictures.len(), self.patches() + 1, self.vit.dim])
     }
 
-    /// The patch tokens alone, at length 1, `[pictures * patches, dim]`.
-    pub fn directions(&self, pictures: &[Picture], block: usize, tokens: Tokens) -> Tensor<2> {
+    /// The patch tokens alone, `[pictures * patches, dim]`: normed after the last block, plain after
+    /// earlier ones, which the final norm was not made for.
+    pub fn patch_tokens(&self, pictures: &[Picture], block: usize) -> Tensor<2> {
+        let tokens = match block == self.last_block() {
+            true => Tokens::Normed,
+            false => Tokens::Plain,
+        };
         let all = self.tokens(pictures, block, tokens);
         let [images, count, dim] = all.dims();
         let patches = all.slice([0..images, 1..count, 0..dim]);
-        l2_normalise(patches.reshape([images * (count - 1), dim]), 1e-12)
+        patches.reshape([images * (count - 1), dim])
+    }
+
+    /// The same at length 1.
+    pub fn directions(&self, pictures: &[Picture], block: usize) -> Tensor<2> {
+        l2_normalise(self.patch_tokens(pictures, block), 1e-12)
     }
 
     /// Attention of the class token to the patches in block `block`: for each picture and head, one

@@ -5,11 +5,13 @@
 //! these three, works in bounded memory however many pictures there are, and gives plain data: pictures
 //! and numbers, never a tensor.
 
+pub mod attention;
 pub mod bank;
 mod cache;
 pub mod cluster_map;
 pub mod clusters;
 pub mod colours;
+pub mod correspondence;
 pub mod draw;
 mod encoder;
 mod kmeans;
@@ -17,6 +19,7 @@ pub mod page;
 pub mod parts;
 pub mod patterns;
 pub mod sheet;
+pub mod similarity;
 pub mod text;
 mod walk;
 

@@ -18,7 +18,7 @@ use crate::settings::Settings;
 /// Version of the layout; a reader refuses what it does not know.
 const FORMAT: &str = "patchlight-1";
 
-/// The checkpoint that comes with the program: the preset `demo`, then ten epochs at a lower rate (benches/RESULTS.md).
+/// The checkpoint that comes with the program: the preset `demo`, trained on (benches/RESULTS.md).
 const DEMO: &[u8] = include_bytes!("../../assets/demo.safetensors");
 
 type WeightFile = (HostTensors, HashMap<String, String>);

@@ -9,6 +9,7 @@ use clap::ValueEnum;
 use super::look::{NetworkArgs, SourceArgs, Watch, introduce, warn};
 use crate::explore::bank::{Bank, Grouping, Shown};
 use crate::explore::clusters::ClusterSettings;
+use crate::explore::draw::{self, PAPER};
 use crate::explore::page::{About, Page};
 use crate::explore::patterns::{Order, patterns};
 use crate::explore::sheet::{Drawn, Mark};
@@ -31,6 +32,9 @@ pub struct Args {
     /// Which prototypes come first: those with most members, with the best fit, or of one part or class
     #[arg(long, value_enum, default_value = "population")]
     order: OrderArg,
+    /// These prototypes instead, in this order
+    #[arg(long, value_name = "ID,ID,…", value_delimiter = ',')]
+    ids: Vec<u32>,
     /// Patches of each
     #[arg(long, default_value_t = 36, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=400))]
     top: u16,
@@ -131,8 +135,20 @@ pub fn run(args: Args) -> Result<ExitCode> {
         let shown = Shown::of(encoder, &*source, &bank)?;
         let top = usize::from(args.top);
         // Twice as many as are shown: some will be too dark.
-        let found = patterns(&bank, &*source, shown.as_ref(), order, args.show, 2 * top);
-        let mut page = Page::new();
+        let show = if args.ids.is_empty() {
+            args.show
+        } else {
+            bank.kinds
+        };
+        let mut found = patterns(&bank, &*source, shown.as_ref(), order, show, 2 * top);
+        if !args.ids.is_empty() {
+            let wanted = args.ids.iter().map(|&id| {
+                let pattern = found.iter().find(|pattern| pattern.id == id).cloned();
+                pattern.with_context(|| format!("--ids: prototype {id} has no members"))
+            });
+            found = wanted.collect::<Result<_>>()?;
+        }
+        let (mut page, mut lines) = (Page::new(), Vec::new());
         let used = bank.populations().iter().filter(|p| p.members > 0).count();
         let count = found.len();
         for (rank, pattern) in found.into_iter().enumerate() {
@@ -144,8 +160,11 @@ pub fn run(args: Args) -> Result<ExitCode> {
             drawn
                 .sheet(encoder, window, mark)
                 .save_png(&args.out.join(name))?;
+            lines.push(drawn.line(encoder, window, mark));
             page.add(&drawn, &*source)?;
         }
+        let overview = draw::grid(&lines, 1, 2 * draw::GAP, PAPER);
+        overview.save_png(&args.out.join("overview.png"))?;
         let about = About {
             title: format!("Patterns · {}", encoder.name),
             subtitle: format!(
@@ -167,7 +186,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
         std::fs::write(&path, page.finish(&about, encoder))
             .with_context(|| format!("cannot write {}", path.display()))?;
         say!(
-            "{used} of {} prototypes in use; {count} sheets and {}",
+            "{used} of {} prototypes in use; {count} sheets, overview.png and {}",
             bank.kinds,
             path.display()
         );

@@ -183,9 +183,8 @@ fn shows(
         let Some(&i) = place.get(id) else { continue };
         members[i] += 1;
         match shown {
-            // Pools ("eye") would always be purer than what they are made of.
             Some(shown) => {
-                if let Some(group) = shown.patches.get(row).and_then(|p| p.dominant) {
+                for &group in shown.patches.get(row).iter().flat_map(|p| &p.groups) {
                     counts[i][usize::from(group)] += 1;
                 }
             }
@@ -197,11 +196,14 @@ fn shows(
             }
         }
     }
+    // "eye" is never rarer than "dog eye": a name for several parts must be worth it.
+    let pools = |i: usize| shown.is_some_and(|shown| shown.groups[i].parts.len() > 1);
+    let worth = |i: usize, n: usize| if pools(i) { 2 * n } else { 3 * n };
     let best = |(counts, members): (Vec<usize>, usize)| {
         let (i, &most) = counts
             .iter()
             .enumerate()
-            .max_by_key(|&(i, &n)| (n, usize::MAX - i))?;
+            .max_by_key(|&(i, &n)| (worth(i, n), usize::MAX - i))?;
         (most > 0).then(|| Shows {
             name: names[i].to_owned(),
             purity: most as f64 / members as f64,

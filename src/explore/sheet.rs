@@ -10,7 +10,8 @@ use rayon::prelude::*;
 
 use super::draw::{self, PAPER, Rgb};
 use super::patterns::{Choice, Pattern};
-use super::{Encoder, Look};
+use super::{Encoder, Look, text};
+use crate::data::pixels::{Filter, resize};
 use crate::data::{Picture, Source};
 
 /// The reference's orange.
@@ -21,6 +22,13 @@ const DARK: f64 = 40.0;
 
 /// Pixels that a cell has at least: smaller ones are enlarged by a whole factor.
 const CELL: usize = 80;
+
+/// Cells of a line of an overview, and pixels of its label.
+const LINE: usize = 12;
+const LABEL: usize = 150;
+
+const INK: Rgb = [34, 38, 46];
+const QUIET: Rgb = [104, 111, 122];
 
 /// Between cells.
 const GAP: usize = 2;
@@ -129,6 +137,28 @@ impl Drawn {
             Mark::None => {}
         }
         cell
+    }
+
+    /// One line for an overview: what it shows, and its best patches.
+    pub fn line(&self, encoder: &Encoder, window: usize, mark: Mark) -> Picture {
+        let cells = (0..self.views.len().min(LINE)).map(|i| {
+            let cell = self.cell(encoder, i, window, mark);
+            resize(&cell, CELL, CELL, Filter::Bicubic)
+        });
+        let cells = draw::grid(&cells.collect::<Vec<_>>(), LINE, GAP, PAPER);
+        let width = LABEL + LINE * (CELL + GAP) - GAP;
+        let mut line = Picture::filled(width, CELL, PAPER);
+        line.paste(&cells, LABEL, 0);
+        let (name, about) = match &self.pattern.shows {
+            Some(shows) => (
+                shows.name.clone(),
+                format!("{} · {:.0} %", self.pattern.id, 100.0 * shows.purity),
+            ),
+            None => (self.pattern.id.to_string(), String::new()),
+        };
+        text::write(&mut line, &name, 4, 18, 21, INK);
+        text::write(&mut line, &about, 4, 44, 16, QUIET);
+        line
     }
 
     /// The sheet.

@@ -21,6 +21,7 @@ mod pack;
 mod parts;
 mod patterns;
 mod resume;
+mod robustness;
 mod settings;
 mod similar;
 mod terminal;
@@ -55,6 +56,8 @@ enum Command {
     Parts(parts::Args),
     /// Where the class token looks: heads as heat maps and in colour
     Attention(attention::Args),
+    /// What hidden and shuffled patches change in what a network says
+    Robustness(robustness::Args),
     /// Which patches are like this one: in its picture, in another, in the whole source
     Similar(similar::Args),
     /// Which patch of one picture is which of another
@@ -103,6 +106,7 @@ pub fn run() -> Result<ExitCode> {
         Some(Command::Similar(args)) => similar::run(args),
         Some(Command::Match(args)) => matches::run(args),
         Some(Command::Attention(args)) => attention::run(args),
+        Some(Command::Robustness(args)) => robustness::run(args),
         Some(Command::Pack(args)) => pack::run(args).map(done),
         Some(Command::Settings(args)) => settings::run(args).map(done),
         Some(Command::Devices(args)) => devices::run(args).map(done),

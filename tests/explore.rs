@@ -1,5 +1,10 @@
 //! What people look at, on the CPU and on a software Vulkan: the same network must show the same.
 
+#![allow(
+    clippy::print_stdout,
+    reason = "what was compared belongs in the test's output"
+)]
+
 use std::ops::ControlFlow;
 use std::sync::Arc;
 

@@ -1,17 +1,14 @@
 //! `patchlight attention`: where the class token looks, for one picture, a folder, or the frames of a film.
 
-use std::fs::File;
-use std::io::BufWriter;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
-use image::codecs::gif::{GifEncoder, Repeat};
-use image::{Delay, DynamicImage, Frame};
 
 use super::look::{NetworkArgs, SourceArgs, Watch, file_name, introduce, warn};
 use crate::data::Picture;
 use crate::explore::Walk;
+use crate::explore::animation::Animation;
 use crate::explore::attention::{Attention, composite, heat, threshold};
 use crate::explore::draw::{self, GAP, PAPER};
 
@@ -61,8 +58,9 @@ pub fn run(args: Args) -> Result<ExitCode> {
     introduce(encoder, &*source);
     std::fs::create_dir_all(&args.out)
         .with_context(|| format!("cannot make the folder {}", args.out.display()))?;
-    let mut film = args.gif.as_deref().map(|path| Film::new(path, args.fps));
-    let mut film = film.take().transpose()?;
+    let film = args.gif.as_deref();
+    let film = film.map(|path| Animation::create(path, args.fps.into()));
+    let mut film = film.transpose().context("--gif")?;
     let times = LARGE.div_ceil(encoder.side);
     Watch::new()?.run(|watch| {
         let mut tell = |progress| watch.tell(progress);
@@ -93,6 +91,9 @@ pub fn run(args: Args) -> Result<ExitCode> {
             Ok(())
         })?;
         warn(&walk.failures);
+        if let Some(film) = film {
+            film.finish()?;
+        }
         say!(
             "{count} pictures in {}: the picture, all heads, each head; below: the mean, the part of \
              the picture that holds {:.0} % of it, and of each head",
@@ -124,34 +125,4 @@ fn masked(
         }
     }
     picture
-}
-
-/// An animation in the making.
-struct Film {
-    encoder: GifEncoder<BufWriter<File>>,
-    path: PathBuf,
-    fps: u16,
-}
-
-impl Film {
-    fn new(path: &Path, fps: u16) -> Result<Self> {
-        let file =
-            File::create(path).with_context(|| format!("cannot write {}", path.display()))?;
-        // 10: a palette for each frame in reasonable time.
-        let mut encoder = GifEncoder::new_with_speed(BufWriter::new(file), 10);
-        encoder.set_repeat(Repeat::Infinite)?;
-        Ok(Film {
-            encoder,
-            path: path.to_owned(),
-            fps,
-        })
-    }
-
-    fn add(&mut self, picture: &Picture) -> Result<()> {
-        let image = DynamicImage::ImageRgb8(picture.to_image()?).into_rgba8();
-        let delay = Delay::from_numer_denom_ms(1000, self.fps.into());
-        self.encoder
-            .encode_frame(Frame::from_parts(image, 0, 0, delay))
-            .with_context(|| format!("cannot write {}", self.path.display()))
-    }
 }

@@ -25,11 +25,14 @@ pub struct Args {
     network: NetworkArgs,
     #[command(flatten)]
     source: SourceArgs,
-    /// Two pictures of the source: numbers, or ends of names
-    #[arg(num_args = 2, value_names = ["A", "B"], required_unless_present = "views")]
-    pictures: Vec<String>,
+    /// A picture of the source: its number, or the end of its name
+    #[arg(required_unless_present = "views")]
+    a: Option<String>,
+    /// The picture in which the patches of A are looked for
+    #[arg(required_unless_present = "views")]
+    b: Option<String>,
     /// Match two random views of each picture, and say how often the matches are right
-    #[arg(long, conflicts_with = "pictures")]
+    #[arg(long, conflicts_with_all = ["a", "b"])]
     views: bool,
     /// A match counts if it is at most this many patches from the right one
     #[arg(long, default_value_t = 0, value_name = "PATCHES", requires = "views")]
@@ -65,7 +68,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
     introduce(encoder, &*source);
     std::fs::create_dir_all(&args.out)
         .with_context(|| format!("cannot make the folder {}", args.out.display()))?;
-    if let [a, b] = &args.pictures[..] {
+    if let (Some(a), Some(b)) = (&args.a, &args.b) {
         let indices = [find(&*source, a)?, find(&*source, b)?];
         let view = |index| anyhow::Ok(Look::load(encoder, &source, index)?.view);
         let (from, to) = (view(indices[0])?, view(indices[1])?);
@@ -84,6 +87,14 @@ fn views(args: &Args, encoder: &Encoder, source: &dyn Source, watch: &mut Watch)
     let mut found: Vec<(String, Accuracy)> = Vec::new();
     let mut failures = Vec::new();
     for index in 0..source.len() {
+        let progress = Progress {
+            what: "views",
+            done: index,
+            total: source.len(),
+        };
+        if watch.tell(progress).is_break() {
+            bail!(Stopped);
+        }
         let picture_of = match source.load(index) {
             Ok(picture) => picture,
             Err(failure) => {
@@ -102,14 +113,6 @@ fn views(args: &Args, encoder: &Encoder, source: &dyn Source, watch: &mut Watch)
         let overlaps = |patch: usize| truth[patch].is_some();
         picture(args, encoder, both, &best, overlaps)
             .save_png(&args.out.join(file_name(index, &name)))?;
-        let progress = Progress {
-            what: "views",
-            done: index + 1,
-            total: source.len(),
-        };
-        if watch.tell(progress).is_break() {
-            bail!(Stopped);
-        }
     }
     warn(&failures);
     if found.is_empty() {
@@ -122,23 +125,34 @@ fn views(args: &Args, encoder: &Encoder, source: &dyn Source, watch: &mut Watch)
         .iter()
         .map(|(_, a)| (a.accuracy - right).powi(2))
         .sum();
-    let error = (spread / (count * (count - 1.0).max(1.0))).sqrt();
+    // One picture says nothing of how much pictures differ.
+    let error = (count > 1.0).then(|| (spread / (count * (count - 1.0))).sqrt());
     say!(
-        "{:.1} ± {:.1} % of overlapping patches are matched within {} (by chance {:.1} %), {} pictures",
+        "{:.1} {}% of overlapping patches are matched {} (by chance {:.1} %), {} pictures",
         100.0 * right,
-        100.0 * error,
+        error.map_or(String::new(), |error| format!("± {:.1} ", 100.0 * error)),
         match args.radius {
-            0 => "the right cell".to_owned(),
-            radius => format!("{radius} cells"),
+            0 => "with the right patch".to_owned(),
+            1 => "at most 1 patch beside the right one".to_owned(),
+            radius => format!("at most {radius} patches beside the right one"),
         },
         100.0 * chance,
         found.len()
     );
     if let Some(path) = &args.json {
-        let rows = found
-            .iter()
-            .map(|(name, a)| json!({"picture": name, "accuracy": a}));
+        let rows = found.iter().map(|(name, a)| {
+            json!({
+                "picture": name,
+                "overlapping": a.overlapping,
+                "accuracy": a.accuracy,
+                "chance": a.chance,
+            })
+        });
         let report = json!({
+            "network": encoder.name,
+            "side": encoder.side,
+            "compared_by": if args.cosine { "cosine" } else { "product" },
+            "seed": args.seed,
             "radius": args.radius,
             "accuracy": right,
             "standard_error": error,

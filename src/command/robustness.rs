@@ -141,9 +141,10 @@ fn table(result: &Robustness, shares: &[f64], grids: &[usize]) {
         result.pictures,
         match result.accuracy {
             Some(accuracy) => format!(
-                ", and accuracy by the {} nearest others ({:.1} % undamaged)",
+                ", and accuracy by the {} nearest others\n(undamaged {:.1} %, largest class {:.1} %)",
                 result.neighbours,
-                100.0 * accuracy
+                100.0 * accuracy,
+                100.0 * result.largest_class.unwrap_or_default()
             ),
             None => String::new(),
         }
@@ -172,14 +173,17 @@ fn draw_curves(result: &Robustness, path: &Path) -> Result<()> {
     let mut charts = charts(result, "cosine of the class token", 1.0, &cosine);
     if let Some(undamaged) = result.accuracy {
         let undamaged = 100.0 * f64::from(undamaged);
-        charts.extend(self::charts(
-            result,
-            "k-NN accuracy, %",
-            undamaged,
-            &accuracy,
-        ));
+        let level = result.largest_class.map(|share| 100.0 * f64::from(share));
+        let levels: Vec<_> = level
+            .map(|y| (y, "largest class".to_owned()))
+            .into_iter()
+            .collect();
+        for mut chart in self::charts(result, "k-NN accuracy, %", undamaged, &accuracy) {
+            chart.h_lines = levels.clone();
+            charts.push(chart);
+        }
     }
-    let columns = if charts.len() % 2 == 0 { 2 } else { 1 };
+    let columns = if charts.len().is_multiple_of(2) { 2 } else { 1 };
     let rows = charts.len().div_ceil(columns) as u32;
     let size = (PANEL.0 * columns as u32, PANEL.1 * rows);
     draw_panels(&charts, columns, path, size)
@@ -192,24 +196,23 @@ fn charts(
     undamaged: f64,
     value: &dyn Fn(&Outcome) -> Option<f64>,
 ) -> Vec<Chart> {
-    let curve = |name: &str, start: f64, x: &dyn Fn(Damage) -> Option<f64>| {
+    let curve = |name: &str, x: &dyn Fn(Damage) -> Option<f64>| {
         let points = result.outcomes.iter();
         let points = points.filter_map(|o| Some((x(o.damage)?, value(o)?)));
-        let points: Vec<(f64, f64)> = points.filter(|point| point.0 > start).collect();
-        let start = [(start, undamaged)];
+        let points: Vec<(f64, f64)> = points.filter(|point| point.0 > 0.0).collect();
         Series {
             name: name.into(),
-            points: start.into_iter().chain(points).collect(),
+            points: [(0.0, undamaged)].into_iter().chain(points).collect(),
             raw: Vec::new(),
         }
     };
     let hidden = Order::ALL.map(|wanted| {
-        curve(wanted.name(), 0.0, &|damage| match damage {
+        curve(wanted.name(), &|damage| match damage {
             Damage::Hidden { order, share } if order == wanted => Some(100.0 * share),
             _ => None,
         })
     });
-    let shuffled = curve("shuffled", 0.0, &|damage| match damage {
+    let shuffled = curve("shuffled", &|damage| match damage {
         Damage::Shuffled { cells } => Some((cells as f64).log2()),
         Damage::Hidden { .. } => None,
     });
@@ -245,7 +248,7 @@ fn draw_sheet(damages: &[Damage], shown: Vec<(Picture, f32)>, whole: &Picture) -
     for (i, (damage, (picture, cosine))) in damages.iter().zip(&shown).enumerate() {
         let (title, name) = match damage {
             Damage::Hidden { order, share } => (
-                format!("Hidden {}", order.name()),
+                format!("Hidden, {}", order.name()),
                 format!("{:.0} %", 100.0 * share),
             ),
             Damage::Shuffled { cells } => ("Shuffled".to_owned(), format!("{cells} x {cells}")),
@@ -259,7 +262,7 @@ fn draw_sheet(damages: &[Damage], shown: Vec<(Picture, f32)>, whole: &Picture) -
         }
     }
     let strips = rows.iter().map(|(title, cells)| {
-        let strip = draw::strip(cells);
+        let strip = draw::grid(cells, cells.len(), 3 * GAP, PAPER);
         let width = strip.width.max(text::width(title, LINE + 2));
         let mut row = Picture::filled(width, strip.height + LINE + 4 * GAP, PAPER);
         text::write(&mut row, title, 0, GAP, LINE + 2, INK);

@@ -13,9 +13,13 @@ use crate::explore::sheet::{ORANGE, context};
 use crate::explore::similarity::{map, nearest, query};
 use crate::explore::{Encoder, Look, Walk};
 
-/// Pixels that the large pictures have at least, and the cells of the nearest patches.
+/// Pixels that the large pictures have at least, and the cells of the nearest patches; smaller ones are
+/// enlarged by a whole factor.
 const LARGE: usize = 320;
 const CELL: usize = 96;
+
+/// Width of the line around a patch in its cell.
+const LINE: usize = 2;
 
 /// Patches of a cell along a side.
 const WINDOW: usize = 5;
@@ -33,8 +37,11 @@ pub struct Args {
     #[arg(long, value_name = "PICTURE")]
     picture: String,
     /// A point of the patch, in pixels of the square that the network sees
-    #[arg(long, value_name = "X,Y", value_parser = point)]
-    at: (usize, usize),
+    #[arg(long, value_name = "X,Y", value_parser = pair, required_unless_present = "patch")]
+    at: Option<(usize, usize)>,
+    /// The patch itself, counted from 0
+    #[arg(long, value_name = "ROW,COLUMN", value_parser = pair, conflicts_with = "at")]
+    patch: Option<(usize, usize)>,
     /// Also map this picture
     #[arg(long = "in", value_name = "PICTURE")]
     other: Option<String>,
@@ -52,11 +59,33 @@ pub struct Args {
     out: PathBuf,
 }
 
-fn point(text: &str) -> Result<(usize, usize), String> {
+fn pair(text: &str) -> Result<(usize, usize), String> {
     let parsed = text
         .split_once(',')
-        .and_then(|(x, y)| Some((x.trim().parse().ok()?, y.trim().parse().ok()?)));
-    parsed.ok_or_else(|| format!("{text:?} is not a point such as 100,60"))
+        .and_then(|(a, b)| Some((a.trim().parse().ok()?, b.trim().parse().ok()?)));
+    parsed.ok_or_else(|| format!("{text:?} is not two numbers such as 100,60"))
+}
+
+impl Args {
+    /// The patch that is meant.
+    fn patch(&self, encoder: &Encoder) -> Result<usize> {
+        let (side, grid) = (encoder.side, encoder.grid());
+        let (row, column) = match (self.patch, self.at) {
+            (Some((row, column)), _) if row < grid && column < grid => (row, column),
+            (Some((row, column)), _) => bail!(
+                "--patch {row},{column}: there are {grid} rows and columns, from 0 to {}",
+                grid - 1
+            ),
+            (None, Some((x, y))) if x < side && y < side => {
+                (y / encoder.vit.patch, x / encoder.vit.patch)
+            }
+            (None, Some((x, y))) => bail!(
+                "--at {x},{y} lies outside of the picture: the network sees {side} x {side} pixels"
+            ),
+            (None, None) => bail!("which patch? Say --at X,Y or --patch ROW,COLUMN"),
+        };
+        Ok(row * grid + column)
+    }
 }
 
 /// Finds, prints and draws.
@@ -70,15 +99,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let source = args.source.open(&opened.settings)?;
     introduce(encoder, &*source);
     let index = find(&*source, &args.picture)?;
-    let (x, y) = args.at;
-    if x >= encoder.side || y >= encoder.side {
-        bail!(
-            "--at {x},{y} lies outside of the picture: the network sees {0} x {0} pixels",
-            encoder.side
-        );
-    }
-    let side = encoder.vit.patch;
-    let patch = y / side * encoder.grid() + x / side;
+    let patch = args.patch(encoder)?;
     let other = args.other.as_deref().map(|name| find(&*source, name));
     let other = other.transpose()?;
     let view = |index| anyhow::Ok(Look::load(encoder, &source, index)?.view);
@@ -96,14 +117,29 @@ pub fn run(args: Args) -> Result<ExitCode> {
             block,
         )?;
         warn(&walk.failures);
-        let mut top = vec![
-            marked(encoder, &here, patch),
-            heat(encoder, &here, &asked, block),
-        ];
+        if found.iter().all(Vec::is_empty) {
+            bail!("the tokens of this patch are not numbers: the network has diverged");
+        }
+        let mut views = vec![here];
         if let Some(other) = other {
-            let other = view(other)?;
-            top.push(large(&other));
-            top.push(heat(encoder, &other, &asked, block));
+            views.push(view(other)?);
+        }
+        let maps: Vec<_> = views
+            .iter()
+            .map(|v| map(encoder, v, &asked, block))
+            .collect();
+        // One scale for both pictures, so that they can be compared.
+        let bounds = draw::range(&maps.concat());
+        say!(
+            "map: cosine {:.3} (dark) to {:.3} (bright)",
+            bounds.0,
+            bounds.1
+        );
+        let mut top = Vec::new();
+        for (i, (view, map)) in views.iter().zip(&maps).enumerate() {
+            let marked = (i == 0).then_some(patch);
+            top.push(large(encoder, view, marked));
+            top.push(large(encoder, &heat(encoder, view, map, bounds), marked));
         }
         let mut cells = Vec::new();
         for found in found.iter().flatten() {
@@ -113,7 +149,8 @@ pub fn run(args: Args) -> Result<ExitCode> {
             cells.push(cell(encoder, &source, found.picture, found.patch)?);
         }
         let top = draw::strip(&top);
-        let columns = (top.width / (CELL + draw::GAP)).max(1);
+        let cell = cells.first().map_or(CELL, |cell| cell.width);
+        let columns = ((top.width + draw::GAP) / (cell + draw::GAP)).max(1);
         let below = draw::grid(&cells, columns, draw::GAP, PAPER);
         let gap = 3 * draw::GAP;
         let (width, height) = (top.width.max(below.width), top.height + gap + below.height);
@@ -145,40 +182,32 @@ pub fn find(source: &dyn Source, wanted: &str) -> Result<usize> {
     found.with_context(|| format!("no picture of the source has a name that ends with {wanted:?}"))
 }
 
-fn large(view: &Picture) -> Picture {
-    view.enlarged(LARGE.div_ceil(view.width.max(1)))
-}
-
-fn marked(encoder: &Encoder, view: &Picture, patch: usize) -> Picture {
-    let mut picture = large(view);
-    let side = encoder.vit.patch * (picture.width / view.width);
-    let (left, top) = (patch % encoder.grid() * side, patch / encoder.grid() * side);
-    let line = (picture.width / 160).max(2);
-    picture.outline([left, top, side, side], line, ORANGE);
+/// A picture enlarged, with the patch that was asked for outlined.
+fn large(encoder: &Encoder, view: &Picture, marked: Option<usize>) -> Picture {
+    let times = LARGE.div_ceil(view.width.max(1));
+    let mut picture = view.enlarged(times);
+    if let Some(patch) = marked {
+        let side = encoder.vit.patch * times;
+        let (left, top) = (patch % encoder.grid() * side, patch / encoder.grid() * side);
+        let line = (picture.width / 160).max(2);
+        picture.outline([left, top, side, side], line, ORANGE);
+    }
     picture
 }
 
-fn heat(encoder: &Encoder, view: &Picture, query: &[f32], block: usize) -> Picture {
-    let cosines = map(encoder, view, query, block);
-    let bounds = draw::range(&cosines);
-    let heat = draw::heat_map(
-        &cosines,
-        encoder.grid(),
-        encoder.vit.patch,
-        bounds,
-        draw::viridis,
-    );
+/// A map laid over its picture.
+fn heat(encoder: &Encoder, view: &Picture, map: &[f32], bounds: (f32, f32)) -> Picture {
+    let (grid, patch) = (encoder.grid(), encoder.vit.patch);
+    let heat = draw::heat_map(map, grid, patch, bounds, draw::viridis);
     let mut picture = view.clone();
-    for y in 0..heat.height {
-        for x in 0..heat.width {
-            let at = (y * heat.width + x) * 3;
-            let colour = [heat.rgb[at], heat.rgb[at + 1], heat.rgb[at + 2]];
-            picture.blend(x, y, colour, HEAT);
-        }
+    let (colours, _) = heat.rgb.as_chunks::<3>();
+    for (i, &colour) in colours.iter().enumerate() {
+        picture.blend(i % heat.width, i / heat.width, colour, HEAT);
     }
-    large(&picture)
+    picture
 }
 
+/// A patch with what is around it.
 fn cell(
     encoder: &Encoder,
     source: &Arc<dyn Source>,
@@ -190,12 +219,8 @@ fn cell(
     let times = CELL.div_ceil(cell.width);
     let mut cell = cell.enlarged(times);
     let side = encoder.vit.patch * times;
-    let from = WINDOW / 2 * side;
-    cell.outline([from - 1, from - 1, side + 2, side + 2], 1, ORANGE);
-    Ok(crate::data::pixels::resize(
-        &cell,
-        CELL,
-        CELL,
-        crate::data::pixels::Filter::Bicubic,
-    ))
+    // Just outside the patch: nothing of it is covered.
+    let from = WINDOW / 2 * side - LINE;
+    cell.outline([from, from, side + 2 * LINE, side + 2 * LINE], LINE, ORANGE);
+    Ok(cell)
 }

@@ -5,6 +5,8 @@
 //! every patch of the first picture. The patches that are drawn are those the class token looks at
 //! most, in this same network (the reference's script takes them from another).
 
+use burn::tensor::Tensor;
+
 use super::{Encoder, draw};
 use crate::data::Picture;
 use crate::data::pixels::Rect;
@@ -22,9 +24,13 @@ pub fn matches(encoder: &Encoder, from: &Picture, to: &Picture, cosine: bool) ->
             false => encoder.patch_tokens(view, block),
         }
     };
-    let products = matmul_transposed(tokens(from), tokens(to));
-    let best = products.argmax(1).into_data().convert::<u32>();
-    let best: Vec<u32> = best.try_into_vec().unwrap_or_default();
+    best(tokens(from), tokens(to))
+}
+
+/// The row of `to` with the largest product, for every row of `from`.
+fn best(from: Tensor<2>, to: Tensor<2>) -> Vec<usize> {
+    let best = matmul_transposed(from, to).argmax(1).into_data();
+    let best: Vec<u32> = best.convert::<u32>().try_into_vec().unwrap_or_default();
     best.into_iter().map(|patch| patch as usize).collect()
 }
 
@@ -177,7 +183,7 @@ pub fn truth(a: &CropParams, b: &CropParams, grid: usize) -> Vec<Option<usize>> 
 }
 
 /// How often matches are right.
-#[derive(Clone, Copy, Debug, Default, PartialEq, serde::Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Accuracy {
     /// Patches of the first view that the second shows too.
     pub overlapping: usize,
@@ -204,7 +210,8 @@ pub fn accuracy(
         };
         overlapping += 1;
         right += usize::from(apart(found, truth) <= radius);
-        let reach = |at: usize| (at + radius).min(grid - 1) + 1 - at.saturating_sub(radius);
+        let reach =
+            |at: usize| at.saturating_add(radius).min(grid - 1) + 1 - at.saturating_sub(radius);
         lucky += reach(truth % grid) * reach(truth / grid);
     }
     (overlapping > 0).then(|| Accuracy {
@@ -221,6 +228,7 @@ mod tests {
     use crate::data::parts::Parts;
     use crate::explore::attention::Attention;
     use crate::explore::tests::tiny_encoder;
+    use crate::model::kernels::l2_normalise;
 
     fn params(left: usize, top: usize, side: usize, flip: bool) -> CropParams {
         CropParams {
@@ -260,6 +268,54 @@ mod tests {
         assert_eq!(accuracy(&off, &truth, 4, 0).unwrap().accuracy, 0.0);
         assert_eq!(accuracy(&off, &truth, 4, 1).unwrap().accuracy, 1.0);
         assert_eq!(accuracy(&off, &[None; 16], 4, 0), None);
+        // Whatever is within reach of a corner, an edge and the middle; then everything.
+        let places = [Some(0), Some(1), Some(5)];
+        let near = accuracy(&[0, 0, 0], &places, 4, 1).unwrap();
+        assert!((near.chance - (4.0 + 6.0 + 9.0) / 48.0).abs() < 1e-12);
+        let all = accuracy(&[15, 15, 15], &places, 4, usize::MAX).unwrap();
+        assert_eq!((all.accuracy, all.chance), (1.0, 1.0));
+    }
+
+    #[test]
+    fn centres_go_through_crop_and_mirror_as_by_hand() {
+        // Of 40 x 20 pixels from (10, 6) on, cells are 10 x 5.
+        let mut cut = params(10, 6, 40, false);
+        cut.region.height = 20;
+        assert_eq!(centre(&cut, 4, 0), (15.0, 8.5));
+        assert_eq!(centre(&cut, 4, 7), (45.0, 13.5));
+        cut.flip = true;
+        assert_eq!(centre(&cut, 4, 0), (45.0, 8.5));
+        assert_eq!(centre(&cut, 4, 7), (15.0, 13.5));
+        // Seen from a view of 20 x 20 from (30, 6) on, cells of 5: (45, 8.5) lies in cell (3, 0), and
+        // (35, 8.5) in cell (1, 0); (25, 8.5) and (15, 8.5) are not seen.
+        let seen = truth(&cut, &params(30, 6, 20, false), 4);
+        assert_eq!(seen[..4], [Some(3), Some(1), None, None]);
+    }
+
+    #[test]
+    fn a_token_is_matched_with_the_largest_product() {
+        let device = burn::tensor::Device::flex();
+        let from = Tensor::<2>::from_floats([[1.0, 0.0], [0.6, 0.8], [-1.0, 0.2]], &device);
+        let to = Tensor::<2>::from_floats([[-2.0, 1.0], [0.0, 3.0], [0.9, 0.1]], &device);
+        assert_eq!(best(from.clone(), to.clone()), [2, 1, 0]);
+        // At length 1 the second is nearer by its direction than the first by its size.
+        let long = Tensor::<2>::from_floats([[9.0, 9.0], [0.1, 0.0]], &device);
+        assert_eq!(best(from.clone(), long.clone())[0], 0);
+        assert_eq!(best(from, l2_normalise(long, 1e-12))[0], 1);
+    }
+
+    #[test]
+    fn between_equal_views_every_match_is_right() {
+        let encoder = tiny_encoder();
+        let picture = Parts::new(4, 64, 2).load(1).unwrap();
+        let [view, _] = two_views(&encoder, &picture, 1, 5);
+        let truth = truth(&view.params, &view.params, 4);
+        // Fresh weights: the final norm leaves all tokens equally long, so both ways find themselves.
+        for cosine in [false, true] {
+            let found = matches(&encoder, &view.picture, &view.picture, cosine);
+            let accuracy = accuracy(&found, &truth, 4, 0).unwrap();
+            assert_eq!((accuracy.overlapping, accuracy.accuracy), (16, 1.0));
+        }
     }
 
     #[test]

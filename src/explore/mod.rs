@@ -5,6 +5,7 @@
 //! these three, works in bounded memory however many pictures there are, and gives plain data: pictures
 //! and numbers, never a tensor.
 
+pub mod animation;
 pub mod attention;
 pub mod bank;
 mod cache;

@@ -45,6 +45,8 @@ pub struct Robustness {
     pub neighbours: usize,
     /// Accuracy without damage, each picture by the others.
     pub accuracy: Option<f32>,
+    /// Share of the pictures that are of the most frequent class: the accuracy of who always names it.
+    pub largest_class: Option<f32>,
     /// In the order in which the damages were given.
     pub outcomes: Vec<Outcome>,
 }
@@ -89,6 +91,7 @@ pub fn measure(walk: &mut Walk, cache: &Cache, damages: &[Damage]) -> Result<Rob
         pictures: whole.numbers.len(),
         neighbours: whole.neighbours,
         accuracy: whole.accuracy()?,
+        largest_class: whole.largest_class(),
         outcomes: damages.iter().zip(&sums).map(outcome).collect(),
     };
     cache.put(&key, &keep(&result));
@@ -149,18 +152,32 @@ impl Whole {
         let voters: Vec<usize> = (0..labels.len()).filter(|&i| labels[i].is_some()).collect();
         let rows = voters.iter().map(|&row| row_of(&tokens, row));
         let voting = Features::new(tokens.dim, rows.flatten().copied().collect())?;
-        Ok(Whole {
-            neighbours: match source.classes().len() {
-                0 | 1 => 0,
-                _ => NEIGHBOURS.min(voters.len().saturating_sub(1)),
-            },
+        let mut whole = Whole {
             numbers,
             tokens,
             labels,
             classes: source.classes().len(),
             voters,
             voting,
-        })
+            neighbours: 0,
+        };
+        // Among pictures of one class every vote is right.
+        if whole.largest_class().is_some_and(|share| share < 1.0) {
+            whole.neighbours = NEIGHBOURS.min(whole.voters.len() - 1);
+        }
+        Ok(whole)
+    }
+
+    /// Share of the voters that have the most frequent label.
+    fn largest_class(&self) -> Option<f32> {
+        let mut counts = vec![0_usize; self.classes];
+        for label in self.labels.iter().flatten() {
+            if let Some(count) = counts.get_mut(*label as usize) {
+                *count += 1;
+            }
+        }
+        let most = counts.into_iter().max().filter(|most| *most > 0)?;
+        Some(most as f32 / self.voters.len() as f32)
     }
 
     /// Of the `rows` with a label, how many are told right by the tokens in `tests`, and how many there
@@ -292,7 +309,10 @@ fn keep(result: &Robustness) -> Entry {
     Entry::default()
         .with_floats("cosines", &cosines)
         .with_floats("accuracies", &accuracies)
-        .with_floats("accuracy", &[number(result.accuracy)])
+        .with_floats(
+            "undamaged",
+            &[number(result.accuracy), number(result.largest_class)],
+        )
         .with_integers(
             "counts",
             &[result.pictures as u32, result.neighbours as u32],
@@ -310,10 +330,12 @@ fn restore(entry: &Entry, damages: &[Damage]) -> Option<Robustness> {
     let known = |accuracy: f32| Some(accuracy).filter(|a| a.is_finite());
     let numbers = cosines.iter().zip(accuracies);
     let counts = entry.integers.get("counts")?;
+    let undamaged = entry.floats.get("undamaged")?;
     Some(Robustness {
         pictures: *counts.first()? as usize,
         neighbours: *counts.get(1)? as usize,
-        accuracy: known(*entry.floats.get("accuracy")?.first()?),
+        accuracy: known(*undamaged.first()?),
+        largest_class: known(*undamaged.get(1)?),
         outcomes: damages
             .iter()
             .zip(numbers)

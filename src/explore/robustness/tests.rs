@@ -107,6 +107,7 @@ fn a_picture_has_no_vote_on_itself() {
         neighbours: 1,
     };
     assert_eq!(whole.accuracy().unwrap(), Some(0.0));
+    assert_eq!(whole.largest_class(), Some(0.5));
     // A damaged picture 5 that looks like picture 0 gets its class, which is right.
     let look = Look {
         index: 5,
@@ -122,6 +123,19 @@ fn a_picture_has_no_vote_on_itself() {
         .unwrap();
     assert_eq!((sum.pictures, sum.accuracy()), (1, Some(1.0)));
     assert!(sum.cosines.abs() < 1e-6);
+}
+
+#[test]
+fn one_class_alone_is_not_classified() {
+    let encoder = encoder();
+    let source: Arc<dyn Source> = Arc::new(Parts::new(1, 32, 9));
+    let damages = Damage::list(&encoder, &[0.5], &[]).unwrap();
+    let mut tell = |_| ControlFlow::Continue(());
+    let mut walk = Walk::new(&encoder, &source, &mut tell);
+    let result = measure(&mut walk, &Cache::none(), &damages).unwrap();
+    assert_eq!((result.accuracy, result.neighbours), (None, 0));
+    assert_eq!(result.largest_class, Some(1.0));
+    assert!(result.outcomes.iter().all(|o| o.accuracy.is_none()));
 }
 
 #[test]

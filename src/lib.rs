@@ -11,7 +11,9 @@
 //! - [`explore`]: what was learned, made visible.
 //! - [`session`]: a run as its front ends see it: events out, a folder left behind.
 //! - [`command`]: the command line.
+//! - [`app`]: the window.
 
+pub mod app;
 pub mod command;
 pub mod data;
 pub mod device;

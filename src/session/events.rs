@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde::{Deserialize, Serialize};
 
+use super::history::Change;
 use crate::pretrain::StepNumbers;
 
 /// Something that happened in a run. Front ends show it; none of it needs an answer.
@@ -19,6 +20,8 @@ pub enum Event {
     Step(Box<StepMetrics>),
     /// The network was measured.
     Eval(Box<EvalMetrics>),
+    /// A setting has another value from this step on.
+    Changed(Change),
     /// A checkpoint is safe on disk.
     Checkpoint { step: usize, path: PathBuf },
     /// Something went wrong that does not end the run.

@@ -11,6 +11,7 @@ pub mod evaluate;
 pub mod events;
 mod facts;
 pub mod folder;
+pub mod history;
 pub mod knn;
 pub mod loading;
 pub mod pictures;

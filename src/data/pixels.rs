@@ -159,6 +159,23 @@ pub fn write_normalised(picture: &Picture, mean: [f32; 3], std: [f32; 3], out: &
     }
 }
 
+/// The square picture of `side` pixels that [`write_normalised`] made `planes` of.
+pub fn from_normalised(planes: &[f32], side: usize, mean: [f32; 3], std: [f32; 3]) -> Picture {
+    let plane = side * side;
+    let mut rgb = vec![0; 3 * plane];
+    for (i, pixel) in rgb.chunks_exact_mut(3).enumerate() {
+        for (channel, value) in pixel.iter_mut().enumerate() {
+            let x = planes.get(channel * plane + i).copied().unwrap_or_default();
+            *value = (255.0 * (x * std[channel] + mean[channel])).round() as u8;
+        }
+    }
+    Picture {
+        width: side,
+        height: side,
+        rgb,
+    }
+}
+
 /// Pillow's luma "L", `0.299 R + 0.587 G + 0.114 B` in 16-bit fixed point, rounded.
 #[inline(always)]
 fn grey(r: u8, g: u8, b: u8) -> u8 {

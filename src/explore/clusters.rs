@@ -11,7 +11,7 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use super::encoder::Tokens;
-use super::{Cache, Encoder, Entry, Key, Walk, kmeans};
+use super::{Cache, Encoder, Entry, Key, Tell, Walk, kmeans};
 use crate::data::Picture;
 use crate::model::download;
 use crate::model::kernels::l2_normalise;
@@ -86,14 +86,58 @@ impl Clusters {
             }
             Ok(())
         })?;
+        let count = f64::from(pictures);
+        let places: Vec<f32> = sums.iter().map(|sum| (sum / count) as f32).collect();
+        let found = Self::among(encoder, settings, places, sample, &at, walk.tell)?;
+        let (places, centres) = (&found.places, &found.centres);
+        let entry = Entry::default()
+            .with_floats("places", places)
+            .with_floats("centres", centres);
+        cache.put(&key, &entry);
+        Ok(found)
+    }
+
+    /// Finds clusters in tokens that are there already: plain ones of some pictures,
+    /// `[pictures, patches, dim]`.
+    ///
+    /// # Errors
+    /// Fewer patches than clusters, or stopped by `tell`.
+    pub fn of_tokens(
+        encoder: &Encoder,
+        tokens: &[f32],
+        settings: ClusterSettings,
+        tell: Tell,
+    ) -> Result<Self> {
+        let (patches, dim) = (encoder.patches(), encoder.vit.dim);
+        let pictures = tokens.len() / (patches * dim);
+        let mut sums = vec![0.0f64; patches * dim];
+        for tokens in tokens.chunks_exact(patches * dim) {
+            for (sum, x) in sums.iter_mut().zip(tokens) {
+                *sum += f64::from(*x);
+            }
+        }
+        let count = pictures.max(1) as f64;
+        let places = sums.iter().map(|sum| (sum / count) as f32).collect();
+        let at: Vec<usize> = (0..pictures * patches).map(|row| row % patches).collect();
+        Self::among(encoder, settings, places, tokens.to_vec(), &at, tell)
+    }
+
+    /// Clusters of `sample`, tokens of which `at` gives the place.
+    fn among(
+        encoder: &Encoder,
+        settings: ClusterSettings,
+        places: Vec<f32>,
+        mut sample: Vec<f32>,
+        at: &[usize],
+        tell: Tell,
+    ) -> Result<Self> {
+        let dim = encoder.vit.dim;
         ensure!(
             at.len() >= settings.count,
             "{} clusters cannot be made of {} patches; ask for fewer",
             settings.count,
             at.len()
         );
-        let count = f64::from(pictures);
-        let places: Vec<f32> = sums.iter().map(|sum| (sum / count) as f32).collect();
         for (token, place) in sample.chunks_exact_mut(dim).zip(at) {
             let mean = &places[place * dim..][..dim];
             token.iter_mut().zip(mean).for_each(|(x, m)| *x -= m);
@@ -105,11 +149,7 @@ impl Clusters {
         drop(sample);
         let rows = shuffled.len() / dim;
         let rows = l2_normalise(encoder.matrix(shuffled, [rows, dim]), 1e-12);
-        let centres = kmeans::spherical(rows, settings.count, settings.seed, walk.tell)?;
-        let entry = Entry::default()
-            .with_floats("places", &places)
-            .with_floats("centres", &centres);
-        cache.put(&key, &entry);
+        let centres = kmeans::spherical(rows, settings.count, settings.seed, tell)?;
         Ok(Clusters {
             settings,
             places,
@@ -119,18 +159,29 @@ impl Clusters {
 
     /// The cluster of every patch of `views` and the cosine to its centre.
     pub fn assign(&self, encoder: &Encoder, views: &[Picture]) -> (Vec<u32>, Vec<f32>) {
+        self.assign_tokens(encoder, patch_tokens(encoder, views, self.settings.block))
+    }
+
+    /// The same for plain tokens that are there already, `[pictures, patches, dim]`.
+    pub fn assign_known(&self, encoder: &Encoder, tokens: &[f32]) -> (Vec<u32>, Vec<f32>) {
         let (patches, dim) = (encoder.patches(), encoder.vit.dim);
-        let tokens = patch_tokens(encoder, views, self.settings.block);
+        let pictures = tokens.len() / (patches * dim);
+        let tokens = encoder.matrix(tokens.to_vec(), [pictures * patches, dim]);
+        self.assign_tokens(encoder, tokens.reshape([pictures, patches, dim]))
+    }
+
+    fn assign_tokens(&self, encoder: &Encoder, tokens: Tensor<3>) -> (Vec<u32>, Vec<f32>) {
+        let [pictures, patches, dim] = tokens.dims();
         let places = encoder.matrix(self.places.clone(), [patches, dim]);
         let tokens = tokens - places.reshape([1, patches, dim]);
-        let tokens = l2_normalise(tokens.reshape([views.len() * patches, dim]), 1e-12);
+        let tokens = l2_normalise(tokens.reshape([pictures * patches, dim]), 1e-12);
         let centres = encoder.matrix(self.centres.clone(), [self.settings.count, dim]);
         kmeans::nearest(tokens, centres)
     }
 }
 
-/// `[pictures, patches, dim]`.
-fn patch_tokens(encoder: &Encoder, views: &[Picture], block: usize) -> Tensor<3> {
+/// Plain patch tokens, `[pictures, patches, dim]`.
+pub fn patch_tokens(encoder: &Encoder, views: &[Picture], block: usize) -> Tensor<3> {
     let tokens = encoder.tokens(views, block, Tokens::Plain);
     let [images, count, dim] = tokens.dims();
     tokens.slice([0..images, 1..count, 0..dim])

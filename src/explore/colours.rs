@@ -98,6 +98,29 @@ impl ColourBasis {
         Ok(basis)
     }
 
+    /// The basis of tokens that are there already.
+    ///
+    /// # Errors
+    /// Fewer than three patches.
+    pub fn of_sample(sample: &Sample, dim: usize, settings: ColourSettings) -> Result<Self> {
+        let mut moments = Moments::new(dim);
+        moments.add(&sample.tokens);
+        ensure!(
+            moments.count >= COLOURS as f64,
+            "colours need {COLOURS} patches or more; there are {}",
+            moments.count
+        );
+        let mut basis = Self::from_moments(&moments, settings);
+        basis.find_bounds(sample);
+        Ok(basis)
+    }
+
+    /// The colour of every token of a sample.
+    pub fn colours(&self, sample: &Sample) -> Vec<[u8; 3]> {
+        let tokens = sample.tokens.chunks_exact(self.mean.len());
+        tokens.map(|token| self.colour(token)).collect()
+    }
+
     fn from_moments(moments: &Moments, settings: ColourSettings) -> Self {
         let (mean, directions) = moments.principal();
         ColourBasis {
@@ -263,6 +286,14 @@ impl ColourBasis {
 }
 
 impl Sample {
+    /// Tokens `[rows, dim]` that are there already, without attention.
+    pub fn of_tokens(tokens: Vec<f32>) -> Self {
+        Sample {
+            tokens,
+            attention: Vec::new(),
+        }
+    }
+
     /// A sample of the patch tokens of block `block` over the source of `walk`. The choice depends on
     /// the source alone, so samples of two networks hold the same places.
     ///

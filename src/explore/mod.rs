@@ -16,6 +16,8 @@ pub mod correspondence;
 pub mod damage;
 pub mod draw;
 mod encoder;
+pub mod guess;
+pub mod identity;
 mod kmeans;
 pub mod page;
 pub mod parts;

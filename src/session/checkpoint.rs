@@ -37,35 +37,39 @@ pub struct Checkpoint {
 impl Checkpoint {
     /// Takes everything out of a trainer after `step` steps.
     pub fn of(trainer: &Trainer, step: usize, best_knn: Option<f64>) -> Self {
-        let mut tensors = HostTensors::new();
-        let mut put = |prefix: &str, from: HostTensors| {
-            tensors.extend(
-                from.into_iter()
-                    .map(|(name, t)| (format!("{prefix}.{name}"), t)),
-            );
-        };
-        put("student", trainer.student.to_host());
-        put("teacher", trainer.teacher.to_host());
-        put("optimizer", trainer.optimizer.to_host(&trainer.student));
-        for (name, centre) in [
-            ("centre.class", &trainer.centres.class),
-            ("centre.patch", &trainer.centres.patch),
-        ] {
-            let data = crate::model::download(centre.clone());
-            tensors.insert(
-                name.into(),
-                HostTensor {
-                    shape: vec![1, data.len()],
-                    data,
-                },
-            );
-        }
-        Checkpoint {
+        let mut checkpoint = Self::networks_of(trainer, step);
+        let optimizer = trainer.optimizer.to_host(&trainer.student);
+        checkpoint.put("optimizer", optimizer);
+        checkpoint.best_knn = best_knn;
+        checkpoint
+    }
+
+    /// Takes the networks and centres alone: enough to look at.
+    pub fn networks_of(trainer: &Trainer, step: usize) -> Self {
+        let mut checkpoint = Checkpoint {
             step,
             settings: trainer.settings.clone(),
-            best_knn,
-            tensors,
-        }
+            best_knn: None,
+            tensors: HostTensors::new(),
+        };
+        checkpoint.put("student", trainer.student.to_host());
+        checkpoint.put("teacher", trainer.teacher.to_host());
+        let centres = [
+            ("class", &trainer.centres.class),
+            ("patch", &trainer.centres.patch),
+        ];
+        let centres = centres.map(|(name, centre)| {
+            let data = crate::model::download(centre.clone());
+            let shape = vec![1, data.len()];
+            (name.to_owned(), HostTensor { shape, data })
+        });
+        checkpoint.put("centre", centres.into());
+        checkpoint
+    }
+
+    fn put(&mut self, prefix: &str, tensors: HostTensors) {
+        let named = |(name, tensor)| (format!("{prefix}.{name}"), tensor);
+        self.tensors.extend(tensors.into_iter().map(named));
     }
 
     /// Writes it whole or not at all.

@@ -62,7 +62,11 @@ pub fn steps(folder: &Path) -> Result<Vec<std::path::PathBuf>> {
     Ok(found.into_iter().map(|(_, path)| path).collect())
 }
 
-fn from_checkpoint(
+/// One of the networks of a checkpoint; `path` says where it is from.
+///
+/// # Errors
+/// Weights that do not fit their settings.
+pub fn from_checkpoint(
     checkpoint: &Checkpoint,
     path: &Path,
     student: bool,

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde::{Deserialize, Serialize};
 
@@ -122,23 +121,6 @@ pub struct PartMetrics {
     /// The same for the best union of up to four prototypes.
     pub union_precision: f64,
     pub union_recall: f64,
-}
-
-/// Requests of a front end to a running session.
-#[derive(Debug, Default)]
-pub struct Control {
-    stop: AtomicBool,
-}
-
-impl Control {
-    /// Asks the run to finish its step, save and return.
-    pub fn stop(&self) {
-        self.stop.store(true, Ordering::SeqCst);
-    }
-
-    pub fn stopping(&self) -> bool {
-        self.stop.load(Ordering::SeqCst)
-    }
 }
 
 /// Why a run ended.

@@ -68,6 +68,16 @@ impl RunFolder {
         })
     }
 
+    /// Keeps settings that were changed while the run was going on: a resumed run goes on with them.
+    ///
+    /// # Errors
+    /// A folder that cannot be written to.
+    pub fn keep_settings(&self, settings: &Settings) -> Result<()> {
+        let path = self.path.join("settings.toml");
+        write_atomically(&path, settings.to_toml().as_bytes())
+            .with_context(|| format!("cannot write {}", path.display()))
+    }
+
     /// Reads what the run was started with.
     ///
     /// # Errors

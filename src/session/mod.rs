@@ -4,6 +4,7 @@
 
 pub mod bench;
 pub mod checkpoint;
+pub mod control;
 pub mod doctor;
 pub mod encoder;
 pub mod estimate;
@@ -11,13 +12,21 @@ pub mod evaluate;
 pub mod events;
 mod facts;
 pub mod folder;
+pub mod gallery;
 pub mod history;
 pub mod knn;
+pub mod live;
 pub mod loading;
+pub mod looker;
 pub mod pictures;
 pub mod plots;
 pub mod report;
 pub mod run;
+pub mod showing;
+pub mod snapshots;
+pub mod survey;
+pub mod views_preview;
 
-pub use events::{Control, Ending, Event};
+pub use control::Control;
+pub use events::{Ending, Event};
 pub use run::{Job, resume, train};

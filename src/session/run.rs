@@ -1,5 +1,7 @@
 //! A run from its first to its last step: load, step, measure, save, and tell.
 
+mod attend;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -7,14 +9,16 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail};
 
 use super::checkpoint::{self, Checkpoint};
+use super::control::{Control, Wish};
 use super::estimate;
 use super::evaluate::Evaluator;
-use super::events::{Control, Ending, Event, Plan, StepMetrics, Summary};
+use super::events::{Ending, Event, Plan, StepMetrics, Summary};
 use super::facts::{self, Outcome};
 use super::folder::{RunFile, RunFolder};
 use super::loading::loader_plan;
 use super::pictures::{self, Pictures};
 use super::report;
+use super::showing::ViewsShown;
 use crate::data::loader::Loader;
 use crate::data::{LoadError, Source};
 use crate::device::Chosen;
@@ -41,6 +45,9 @@ pub enum Start {
     /// From the newest checkpoint in the folder, as if the run had never stopped.
     Resume,
 }
+
+/// The phase of a run that a front end holds.
+pub const PAUSED: &str = "paused";
 
 /// Steps at the start whose time says nothing about the rest: kernels are compiled and memory is
 /// taken.
@@ -83,6 +90,8 @@ fn train_here(
 
 struct Run<'a> {
     job: &'a Job,
+    /// The job's, with what was changed on the way.
+    settings: Settings,
     trainer: Trainer,
     schedules: Schedules,
     evaluator: Evaluator,
@@ -163,6 +172,7 @@ impl<'a> Run<'a> {
         };
         let mut run = Run {
             job,
+            settings: settings.clone(),
             trainer,
             schedules,
             evaluator: Evaluator::new(pictures, settings),
@@ -188,13 +198,12 @@ impl<'a> Run<'a> {
     }
 
     fn train(&mut self, pictures: &Pictures, control: &Control) -> Result<Summary> {
-        let settings = self.job.settings.run.clone();
+        let limits = self.job.settings.run.clone();
         let (first, total) = (self.plan.first_step, self.plan.total_steps);
         let per_epoch = self.plan.steps_per_epoch;
         let every = |value: usize| if value == 0 { per_epoch } else { value };
-        let (eval_every, save_every) =
-            (every(settings.eval_every), every(settings.checkpoint_every));
-        let limit = match settings.max_steps {
+        let save_every = every(limits.checkpoint_every);
+        let limit = match limits.max_steps {
             0 => total,
             steps => total.min(steps),
         };
@@ -203,9 +212,9 @@ impl<'a> Run<'a> {
         if first == 0 {
             self.measure(0)?;
         }
-        let loader_plan = loader_plan(&self.job.settings);
         let position = (first / per_epoch, first % per_epoch);
-        let mut loader = Loader::new(pictures.train.clone(), loader_plan, position)?;
+        let plan = loader_plan(&self.settings);
+        let mut loader = Loader::new(pictures.train.clone(), plan, position)?;
         (self.emit)(Event::Phase("warming up".into()));
         self.last_read = Instant::now();
 
@@ -217,8 +226,19 @@ impl<'a> Run<'a> {
             Ending::Limit
         };
         while step < limit {
+            if self.attend(control, &loader, step, &mut pending, pictures)? == Wish::Stop {
+                if self.saved.as_ref().map(|(saved, _)| *saved) != Some(step) {
+                    self.save(step)?;
+                }
+                ending = Ending::Stopped;
+                break;
+            }
             let batch = loader.next_batch()?;
             self.note_broken(&batch.failures)?;
+            if control.views.is_wanted() {
+                let shown = ViewsShown::of(&batch, &self.settings, &*pictures.train, step);
+                control.views.put(shown);
+            }
             let epoch = step / per_epoch;
             let report = self
                 .trainer
@@ -239,15 +259,17 @@ impl<'a> Run<'a> {
             }
 
             let stop = control.stopping();
-            let late = settings.max_minutes > 0.0 && minutes(start) >= settings.max_minutes;
+            let late = limits.max_minutes > 0.0 && minutes(start) >= limits.max_minutes;
             let last = step == limit || stop || late;
-            if last || step % eval_every == 0 || step % save_every == 0 {
+            let eval = step.is_multiple_of(every(self.settings.run.eval_every));
+            let save = step.is_multiple_of(save_every);
+            if last || eval || save {
                 self.finish(pending.take(), pictures)?;
             }
-            if !stop && (last || step % eval_every == 0) {
+            if !stop && (last || eval) {
                 self.measure(step)?;
             }
-            if last || step % save_every == 0 {
+            if last || save {
                 self.save(step)?;
             }
             if last {
@@ -285,7 +307,7 @@ impl<'a> Run<'a> {
             bail!(self.not_finite(&numbers, &images, &*pictures.train));
         }
         let metrics = StepMetrics::new(&numbers, seconds, images.len());
-        let every = self.job.settings.run.log_every;
+        let every = self.settings.run.log_every;
         if numbers.step % every.max(1) == 0 {
             self.folder.metric("step", &metrics)?;
         }

@@ -95,6 +95,10 @@ run: RunSettings, "The run: how long it is, its batches, what it writes and how 
         "How many of the newest checkpoints stay on disk; the best by k-NN is kept besides.";
     log_every: usize = 1, [1, 1e6], "steps", live,
         "Steps between two lines of metrics.";
+    look_every: usize = 100, [1, 1e9], "steps", live,
+        "Steps between two looks of the window at patterns and colours, and between two snapshots of the time slider.";
+    snapshots: usize = 40, [2, 10_000], "snapshots", fixed,
+        "How many snapshots (both networks, half precision) the window keeps of a run, spread over its length.";
     device: String = "auto".into(), any, "", fixed,
         "Where to compute: auto, cpu, gpu, or a name that `patchlight devices` lists, such as vulkan:0.";
 }

@@ -1,0 +1,435 @@
+//! One look at what a network has learned, as plain data: a fixed set of pictures, every patch's token,
+//! colour and cluster, and the patterns they form. Everything a window shows of it is read from here
+//! without asking a network again.
+
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use anyhow::{Result, ensure};
+use half::f16;
+
+use crate::data::{LoadError, PartMap, Picture, Source};
+use crate::explore::bank::{Bank, Population, Shown};
+use crate::explore::clusters::{ClusterSettings, Clusters, patch_tokens};
+use crate::explore::colours::{ColourBasis, ColourSettings, Sample};
+use crate::explore::patterns::{Order, Pattern, patterns};
+use crate::explore::{Encoder, Of, identity};
+use crate::model::download;
+
+use super::pictures::Subset;
+
+/// Patches of the fixed set, about: enough for patterns, few enough for a look in a second.
+const PATCHES: usize = 16_384;
+
+/// Bounds of the number of its pictures.
+const PICTURES: (usize, usize) = (48, 256);
+
+/// Patches shown of a pattern.
+pub const CHOICES: usize = 24;
+
+/// The pictures that every look is made of.
+pub struct Reference {
+    source: Arc<dyn Source>,
+    pictures: Vec<ReferencePicture>,
+}
+
+/// One of them.
+#[derive(Clone, Debug)]
+pub struct ReferencePicture {
+    pub name: String,
+    pub class: Option<String>,
+    /// As the network sees it.
+    pub view: Picture,
+}
+
+impl Reference {
+    /// Loads a set that is spread evenly over `source`, as `encoder` sees it.
+    ///
+    /// # Errors
+    /// A source of which nothing can be read.
+    pub fn load(source: &Arc<dyn Source>, encoder: &Encoder) -> Result<(Self, Vec<LoadError>)> {
+        use rayon::prelude::*;
+        let count = (PATCHES / encoder.patches()).clamp(PICTURES.0, PICTURES.1);
+        let spread = Subset::spread(source, count);
+        let loaded: Vec<_> = (0..spread.len())
+            .into_par_iter()
+            .map(|index| (index, spread.load(index)))
+            .collect();
+        let (mut indices, mut pictures, mut failures) = (Vec::new(), Vec::new(), Vec::new());
+        for (index, picture) in loaded {
+            match picture {
+                Ok(picture) => {
+                    indices.push(index);
+                    let label = spread.label(index);
+                    pictures.push(ReferencePicture {
+                        name: spread.name(index),
+                        class: label.and_then(|label| spread.classes().get(label).cloned()),
+                        view: encoder.view(&picture),
+                    });
+                }
+                Err(failure) => failures.push(failure),
+            }
+        }
+        ensure!(
+            !pictures.is_empty(),
+            "none of the pictures could be read; the first: {}",
+            failures.first().map_or(String::new(), ToString::to_string)
+        );
+        let source = Arc::new(Readable {
+            whole: spread,
+            indices,
+        });
+        Ok((Reference { source, pictures }, failures))
+    }
+
+    pub fn len(&self) -> usize {
+        self.pictures.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.pictures.is_empty()
+    }
+
+    /// Picture `index` as the network sees it.
+    pub fn view(&self, index: usize) -> Option<&Picture> {
+        self.pictures.get(index).map(|picture| &picture.view)
+    }
+
+    fn views(&self) -> impl Iterator<Item = &Picture> {
+        self.pictures.iter().map(|picture| &picture.view)
+    }
+}
+
+/// The pictures of a source that could be read.
+struct Readable {
+    whole: Arc<dyn Source>,
+    indices: Vec<usize>,
+}
+
+impl Source for Readable {
+    fn len(&self) -> usize {
+        self.indices.len()
+    }
+
+    fn name(&self, index: usize) -> String {
+        self.whole.name(self.indices[index])
+    }
+
+    fn label(&self, index: usize) -> Option<usize> {
+        self.whole.label(self.indices[index])
+    }
+
+    fn classes(&self) -> &[String] {
+        self.whole.classes()
+    }
+
+    fn load(&self, index: usize) -> Result<Picture, LoadError> {
+        self.whole.load(self.indices[index])
+    }
+
+    fn part_names(&self) -> &[&'static str] {
+        self.whole.part_names()
+    }
+
+    fn load_with_parts(&self, index: usize) -> Option<(Picture, PartMap)> {
+        self.whole.load_with_parts(self.indices[index])
+    }
+}
+
+/// How patches are grouped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Group {
+    /// Clusters of their tokens, this many.
+    Clusters(usize),
+    /// The prototypes of the network's head.
+    Prototypes,
+}
+
+/// What is looked at, and how.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct How {
+    pub group: Group,
+    /// Block whose tokens are compared, from the end: -1 is the last.
+    pub block: isize,
+}
+
+impl Default for How {
+    fn default() -> Self {
+        How {
+            group: Group::Clusters(64),
+            block: -1,
+        }
+    }
+}
+
+/// One look.
+#[derive(Clone)]
+pub struct Gallery {
+    pub step: usize,
+    pub how: How,
+    /// What the weights are, for people.
+    pub name: String,
+    /// Names the weights ([`Encoder::fingerprint`]).
+    pub weights: String,
+    /// Patches along a side, and the side of one in pixels.
+    pub grid: usize,
+    pub patch: usize,
+    pub heads: usize,
+    pub depth: usize,
+    dim: usize,
+    pub pictures: Arc<Vec<ReferencePicture>>,
+    /// Tokens at length 1, `[pictures, patches, dim]`.
+    directions: Vec<f16>,
+    /// The first three principal components, a colour a patch, `[pictures, patches]`.
+    pub colours: Vec<[u8; 3]>,
+    /// Cluster or prototype of each patch, `[pictures, patches]`.
+    pub ids: Vec<u32>,
+    /// Cosine of each patch and its cluster.
+    pub values: Vec<f32>,
+    pub kinds: usize,
+    /// Those with members, most populated first.
+    pub patterns: Vec<Pattern>,
+    /// For each cluster the share of its patches that it kept since the look before; 1 for prototypes.
+    pub kept: Vec<f32>,
+    points: Vec<[f32; 3]>,
+}
+
+impl Gallery {
+    /// Looks at `reference` through `encoder`. `before` is an earlier look at the same pictures, whose cluster
+    /// numbers and colours are kept as far as they can be. `go` is asked between parts of the work; false
+    /// ends it.
+    ///
+    /// # Errors
+    /// A network without a head where its prototypes are wanted; stopped by `go`.
+    pub fn of(
+        encoder: &Encoder,
+        reference: &Reference,
+        step: usize,
+        how: How,
+        before: Option<&Gallery>,
+        go: &dyn Fn() -> bool,
+    ) -> Result<Self> {
+        let mut tell = |_| match go() {
+            true => ControlFlow::Continue(()),
+            false => ControlFlow::Break(()),
+        };
+        let block = encoder.block(how.block)?;
+        let (patches, dim) = (encoder.patches(), encoder.vit.dim);
+        let views: Vec<Picture> = reference.views().cloned().collect();
+        let mut tokens: Vec<f32> = Vec::with_capacity(views.len() * patches * dim);
+        for batch in views.chunks(encoder.batch()) {
+            tokens.extend(download(patch_tokens(encoder, batch, block)));
+            ensure!(go(), "stopped");
+        }
+        let before = before.filter(|old| {
+            old.grid == encoder.grid() && old.pictures.len() == views.len() && old.how == how
+        });
+        let (mut bank, kept) = match how.group {
+            Group::Prototypes => {
+                let Some(prototypes) = &encoder.prototypes else {
+                    anyhow::bail!("this network has no projection head, so it has no prototypes");
+                };
+                let head = &prototypes.head;
+                let kinds = if head.shared {
+                    head.out
+                } else {
+                    head.patch_out
+                };
+                let mut bank = empty_bank(views.len(), patches, kinds);
+                for batch in views.chunks(encoder.batch()) {
+                    let (ids, values) = encoder.assign(batch, Of::Patches);
+                    bank.ids.extend(ids);
+                    bank.values.extend(values);
+                    ensure!(go(), "stopped");
+                }
+                (bank, vec![1.0; kinds])
+            }
+            Group::Clusters(count) => {
+                let settings = ClusterSettings {
+                    count: count.min(tokens.len() / dim),
+                    block,
+                    seed: 0,
+                };
+                let found = Clusters::of_tokens(encoder, &tokens, settings, &mut tell)?;
+                let mut bank = empty_bank(views.len(), patches, settings.count);
+                (bank.ids, bank.values) = found.assign_known(encoder, &tokens);
+                let kept = match before {
+                    Some(old) => identity::follow(&old.ids, &mut bank.ids, bank.kinds),
+                    None => vec![1.0; bank.kinds],
+                };
+                (bank, kept)
+            }
+        };
+        let shown = Shown::of(encoder, &*reference.source, &bank)?;
+        let found = patterns(
+            &bank,
+            &*reference.source,
+            shown.as_ref(),
+            Order::Population,
+            bank.kinds,
+            CHOICES,
+        );
+        let directions = tokens.chunks_exact(dim).flat_map(|token| {
+            let norm = token.iter().map(|x| x * x).sum::<f32>().sqrt().max(1e-12);
+            token.iter().map(move |x| f16::from_f32(x / norm))
+        });
+        let directions = directions.collect();
+        let sample = Sample::of_tokens(tokens);
+        let settings = ColourSettings {
+            block,
+            foreground: false,
+        };
+        let mut basis = ColourBasis::of_sample(&sample, dim, settings)?;
+        if let Some(old) = before {
+            basis.align(&sample, &old.points);
+        }
+        Ok(Gallery {
+            step,
+            how,
+            name: encoder.name.clone(),
+            weights: encoder.fingerprint().to_owned(),
+            grid: encoder.grid(),
+            patch: encoder.vit.patch,
+            heads: encoder.vit.heads,
+            depth: encoder.vit.depth,
+            dim,
+            pictures: Arc::new(reference.pictures.clone()),
+            directions,
+            colours: basis.colours(&sample),
+            points: basis.points(&sample),
+            ids: std::mem::take(&mut bank.ids),
+            values: std::mem::take(&mut bank.values),
+            kinds: bank.kinds,
+            patterns: found,
+            kept,
+        })
+    }
+
+    /// Patches of a picture.
+    pub fn patches(&self) -> usize {
+        self.grid * self.grid
+    }
+
+    /// Bytes that it takes, about.
+    pub fn bytes(&self) -> usize {
+        2 * self.directions.len() + 23 * self.ids.len()
+    }
+
+    /// Cosine of every patch of picture `picture` and patch `patch` of picture `of`, `[patches]`; empty where there
+    /// is no such patch.
+    pub fn similar(&self, (of, patch): (usize, usize), picture: usize) -> Vec<f32> {
+        let Some(query) = self.token(of, patch) else {
+            return Vec::new();
+        };
+        (0..self.patches())
+            .filter_map(|other| Some(dot(&query, &self.token(picture, other)?)))
+            .collect()
+    }
+
+    /// The patches nearest to patch `patch` of picture `of`, one for each other picture, nearest first, at most
+    /// `count`: picture, patch and cosine.
+    pub fn nearest(&self, of: usize, patch: usize, count: usize) -> Vec<(usize, usize, f32)> {
+        use rayon::prelude::*;
+        let mut best: Vec<(usize, usize, f32)> = (0..self.pictures.len())
+            .into_par_iter()
+            .filter(|&picture| picture != of)
+            .filter_map(|picture| {
+                let cosines = self.similar((of, patch), picture);
+                let best = cosines.iter().enumerate();
+                let (at, cosine) = best.max_by(|a, b| a.1.total_cmp(b.1))?;
+                Some((picture, at, *cosine))
+            })
+            .collect();
+        best.sort_by(|a, b| b.2.total_cmp(&a.2).then(a.0.cmp(&b.0)));
+        best.truncate(count);
+        best
+    }
+
+    /// The pattern of cluster or prototype `id`.
+    pub fn pattern(&self, id: u32) -> Option<&Pattern> {
+        self.patterns.iter().find(|pattern| pattern.id == id)
+    }
+
+    /// The cluster of a patch.
+    pub fn id(&self, picture: usize, patch: usize) -> Option<u32> {
+        self.ids.get(picture * self.patches() + patch).copied()
+    }
+
+    /// Who belongs to cluster `id`.
+    pub fn population(&self, id: u32) -> Population {
+        self.pattern(id)
+            .map_or(Population::default(), |p| p.population)
+    }
+
+    fn token(&self, picture: usize, patch: usize) -> Option<Vec<f32>> {
+        let from = (picture * self.patches() + patch) * self.dim;
+        let token = self.directions.get(from..from + self.dim)?;
+        Some(token.iter().map(|x| x.to_f32()).collect())
+    }
+}
+
+fn empty_bank(pictures: usize, each: usize, kinds: usize) -> Bank {
+    Bank {
+        pictures: (0..pictures as u32).collect(),
+        each,
+        kinds,
+        ..Bank::default()
+    }
+}
+
+fn dot(a: &[f32], b: &[f32]) -> f32 {
+    a.iter().zip(b).map(|(x, y)| x * y).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::parts::Parts;
+
+    #[test]
+    fn a_look_holds_together_and_the_next_one_keeps_its_numbers() {
+        let device = crate::device::choose("cpu").unwrap().device;
+        let opened = super::super::encoder::open("demo".as_ref(), false, &device).unwrap();
+        let encoder = opened.encoder;
+        let source: Arc<dyn Source> = Arc::new(Parts::new(60, 64, 9));
+        let (reference, failures) = Reference::load(&source, &encoder).unwrap();
+        assert!(failures.is_empty() && reference.len() == 60);
+        let how = How {
+            group: Group::Clusters(20),
+            block: -1,
+        };
+        let look = |before: Option<&Gallery>| {
+            Gallery::of(&encoder, &reference, 5, how, before, &|| true).unwrap()
+        };
+        let first = look(None);
+        let patches = 60 * first.patches();
+        assert_eq!(first.ids.len(), patches);
+        assert_eq!(first.colours.len(), patches);
+        let members: usize = first.patterns.iter().map(|p| p.population.members).sum();
+        assert_eq!(members, patches);
+        assert!(first.patterns.iter().all(|p| !p.choices.is_empty()));
+        // A patch is most like itself.
+        let own = first.similar((3, 17), 3);
+        assert!((own[17] - 1.0).abs() < 2e-3 && own.iter().all(|&c| c <= own[17] + 1e-3));
+        let near = first.nearest(3, 17, 5);
+        assert!(near.len() == 5 && near.iter().all(|n| n.0 != 3));
+        assert!(near.windows(2).all(|w| w[0].2 >= w[1].2));
+        assert!(first.similar((99, 0), 0).is_empty());
+
+        let second = look(Some(&first));
+        assert_eq!(second.ids, first.ids);
+        assert!(second.kept.iter().all(|&k| k == 1.0 || k == 0.0));
+        let apart = |a: [u8; 3], b: [u8; 3]| a.iter().zip(b).any(|(x, y)| x.abs_diff(y) > 2);
+        let turned = first.colours.iter().zip(&second.colours);
+        assert_eq!(turned.filter(|(a, b)| apart(**a, **b)).count(), 0);
+
+        let how = How {
+            group: Group::Prototypes,
+            block: -1,
+        };
+        let heads = Gallery::of(&encoder, &reference, 5, how, Some(&first), &|| true).unwrap();
+        assert_eq!(heads.ids.len(), patches);
+        let stopped = Gallery::of(&encoder, &reference, 5, how, None, &|| false);
+        assert!(stopped.is_err());
+    }
+}

@@ -1,3 +1,592 @@
 //! The window: train, watch and explore. One file a panel; plain data in, commands out.
+//!
+//! [`App`] is the whole window as a function of its state and of egui's input, so that tests run the very
+//! same code without a screen; [`window`] puts it on one.
 
+mod atlas;
+mod bars;
+mod first;
+mod lab;
+mod log;
+mod look;
+mod patterns;
+mod recent;
+mod scene;
+mod studio;
 pub mod theme;
+mod views;
+pub mod window;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, channel};
+use std::time::Duration;
+
+use anyhow::Result;
+use egui::{Align2, CentralPanel, Color32, Frame, Key, Panel, RichText, Ui};
+
+use bars::Pressed;
+use first::{First, Wanted};
+use log::{Level, Log};
+use recent::Memory;
+use scene::{Scene, Tab};
+use studio::Studio;
+
+use crate::session::checkpoint::Checkpoint;
+use crate::session::looker::{Ask, Looker, Told, Wake};
+use crate::session::pictures::DEMO;
+use crate::session::run::Start;
+use crate::settings::preset;
+
+/// With what the window opens.
+#[derive(Clone, Default)]
+pub struct Opening {
+    /// A run, a weight file or pictures.
+    pub path: Option<PathBuf>,
+    /// A graphics device that the window borrows.
+    pub shared: Option<egui_wgpu::WgpuSetupExisting>,
+    /// What is missing on this machine, to be said on the first screen.
+    pub banner: Option<String>,
+}
+
+/// Prepares the drawing of overlays; false where the GPU cannot.
+fn overlay_setup(_: &egui_wgpu::RenderState) -> bool {
+    false
+}
+
+enum Screen {
+    First(First),
+    Studio(Box<Studio>),
+}
+
+/// The whole window.
+pub struct App {
+    ctx: egui::Context,
+    screen: Screen,
+    looker: Looker,
+    log: Log,
+    memory: Memory,
+    memory_path: Option<PathBuf>,
+    banner: Option<String>,
+    busy: &'static str,
+    /// A path from a dialog that runs on a thread of its own.
+    dialog: Option<Receiver<Option<PathBuf>>>,
+    gpu: bool,
+    help: bool,
+    /// A close that waits for an answer.
+    closing: Option<Closing>,
+    close: bool,
+    /// The moments of the open run, and when they were listed.
+    moments: (Vec<(usize, PathBuf)>, usize),
+    frames: Vec<Duration>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Closing {
+    /// Asked: save and close, or go on?
+    Asked,
+    /// Waiting for the run to save.
+    Saving,
+}
+
+impl App {
+    /// The window's state at the start. `gpu` tells whether overlays can be drawn by the GPU.
+    ///
+    /// # Errors
+    /// A system that gives no more threads.
+    pub fn new(ctx: egui::Context, opening: Opening, gpu: bool) -> Result<Self> {
+        let memory_path = Memory::path();
+        let memory = Memory::read(memory_path.as_deref());
+        theme::apply(&ctx, memory.mode, memory.large);
+        let looker = Looker::start(waker(&ctx))?;
+        let mut app = App {
+            ctx,
+            screen: Screen::First(First::default()),
+            looker,
+            log: Log::default(),
+            memory,
+            memory_path,
+            banner: opening.banner,
+            busy: "",
+            dialog: None,
+            gpu,
+            help: false,
+            closing: None,
+            close: false,
+            moments: (Vec::new(), usize::MAX),
+            frames: Vec::new(),
+        };
+        if let Some(path) = opening.path {
+            app.open(&path);
+        }
+        Ok(app)
+    }
+
+    /// The colour behind everything.
+    pub fn paper(&self) -> Color32 {
+        self.memory.mode.theme().paper
+    }
+
+    /// Draws one frame.
+    pub fn ui(&mut self, ui: &mut Ui) {
+        self.poll();
+        self.dropped(ui);
+        self.keys(ui);
+        match &self.screen {
+            Screen::First(_) => self.first(ui),
+            Screen::Studio(_) => self.studio(ui),
+        }
+        self.help_window(ui);
+        self.closing_window(ui);
+    }
+
+    /// Takes in what sessions and dialogs have told; also called while nothing is drawn.
+    pub fn poll(&mut self) {
+        let mut asks = Vec::new();
+        for told in self.looker.told() {
+            match told {
+                Told::Busy(what) => self.busy = what,
+                Told::Warning(text) => self.log.add(Level::Warning, text),
+                other => {
+                    if let Screen::Studio(studio) = &mut self.screen {
+                        studio.told(other, &self.ctx);
+                    }
+                }
+            }
+        }
+        if let Screen::Studio(studio) = &mut self.screen {
+            studio.poll(&mut self.log, &mut asks, &self.ctx);
+            if self.closing == Some(Closing::Saving) && !studio.is_running() {
+                self.close = true;
+            }
+        }
+        asks.into_iter().for_each(|ask| self.looker.ask(ask));
+        if let Some(dialog) = &self.dialog
+            && let Ok(found) = dialog.try_recv()
+        {
+            self.dialog = None;
+            if let Some(path) = found {
+                self.open(&path);
+            }
+        }
+    }
+
+    /// Opens whatever is at `path`: a run, a weight file, pictures.
+    fn open(&mut self, path: &Path) {
+        let mut asks = Vec::new();
+        let shown = path.display();
+        if path.join("run.json").exists() {
+            match Studio::of_run(path, &mut asks) {
+                Ok(studio) => {
+                    self.memory.visit(path);
+                    self.remember();
+                    self.screen = Screen::Studio(Box::new(studio));
+                }
+                Err(error) => self.complain(format!("{error:#}")),
+            }
+        } else if path.extension().is_some_and(|e| e == "safetensors") && path.is_file() {
+            let source = match &self.screen {
+                Screen::Studio(studio) => studio.source.clone(),
+                Screen::First(_) => DEMO.to_owned(),
+            };
+            let settings = Checkpoint::read(path)
+                .map(|c| c.settings)
+                .unwrap_or_default();
+            let studio = Studio::open(path, &source, settings, &mut asks);
+            self.screen = Screen::Studio(Box::new(studio));
+        } else if path.exists() {
+            self.complain(format!("{shown}: pictures cannot be opened yet"));
+        } else {
+            self.complain(format!("{shown} does not exist"));
+        }
+        asks.into_iter().for_each(|ask| self.looker.ask(ask));
+    }
+
+    fn complain(&mut self, text: String) {
+        self.log.add(Level::Error, text.clone());
+        self.banner = Some(text);
+    }
+
+    fn remember(&self) {
+        self.memory.write(self.memory_path.as_deref());
+    }
+
+    /// The demo that comes with the program.
+    fn demo(&mut self) {
+        let mut asks = Vec::new();
+        let settings = Checkpoint::demo().map(|c| c.settings).unwrap_or_default();
+        let mut studio = Studio::open(Path::new("demo"), DEMO, settings, &mut asks);
+        studio.title = "the demo".into();
+        self.screen = Screen::Studio(Box::new(studio));
+        asks.into_iter().for_each(|ask| self.looker.ask(ask));
+    }
+
+    /// A new run of the demo: from its weights, or from nothing.
+    fn train_demo(&mut self, further: bool) {
+        let begin = || -> Result<Studio> {
+            let settings = preset("demo")?.settings()?;
+            let (settings, start) = match further {
+                false => (settings, Start::Fresh),
+                true => {
+                    let demo = Checkpoint::demo()?;
+                    let mut settings = settings;
+                    settings.model = demo.settings.model.clone();
+                    settings.head = demo.settings.head.clone();
+                    (settings, Start::From(Box::new(demo)))
+                }
+            };
+            Studio::start(
+                DEMO,
+                "demo",
+                settings,
+                start,
+                Path::new(""),
+                waker(&self.ctx),
+            )
+        };
+        match begin() {
+            Ok(mut studio) => {
+                if let Screen::Studio(old) = &mut self.screen {
+                    // Until the first look of the new run comes, the old one stays.
+                    studio.tab = old.tab;
+                    if further {
+                        (studio.gallery, studio.atlas) = (old.gallery.take(), old.atlas.take());
+                    }
+                }
+                if let Some(folder) = &studio.folder {
+                    self.memory.visit(folder);
+                    self.remember();
+                }
+                self.screen = Screen::Studio(Box::new(studio));
+            }
+            Err(error) => self.complain(format!("{error:#}")),
+        }
+    }
+
+    fn choose(&mut self, folder: bool) {
+        let (tell, found) = channel();
+        let ctx = self.ctx.clone();
+        // A dialog blocks until it is answered; the window goes on.
+        let thread = std::thread::Builder::new().name("dialog".into());
+        let shown = thread.spawn(move || {
+            let dialog = rfd::FileDialog::new();
+            let path = match folder {
+                true => dialog.pick_folder(),
+                false => dialog.pick_file(),
+            };
+            let _ = tell.send(path); // the window has closed
+            ctx.request_repaint();
+        });
+        if shown.is_ok() {
+            self.dialog = Some(found);
+        }
+    }
+
+    fn dropped(&mut self, ui: &Ui) {
+        let dropped = ui.input(|input| input.raw.dropped_files.clone());
+        if let Some(file) = dropped.first() {
+            self.open(file.path());
+        }
+    }
+
+    fn first(&mut self, ui: &mut Ui) {
+        let Screen::First(first) = &mut self.screen else {
+            return;
+        };
+        let mut wanted = None;
+        let theme = theme::of(ui);
+        let frame = Frame::new().fill(theme.panel).inner_margin(16.0);
+        CentralPanel::default().frame(frame).show(ui, |ui| {
+            wanted = first.ui(ui, &self.memory.runs, self.busy, self.banner.as_deref());
+        });
+        match wanted {
+            Some(Wanted::Demo) => self.demo(),
+            Some(Wanted::ChoosePictures | Wanted::ChooseRun) => self.choose(true),
+            Some(Wanted::Open(path)) => self.open(&path),
+            None => {}
+        }
+    }
+
+    fn studio(&mut self, ui: &mut Ui) {
+        let Screen::Studio(studio) = &mut self.screen else {
+            return;
+        };
+        let theme = theme::of(ui);
+        let bar = Frame::new()
+            .fill(theme.paper)
+            .inner_margin(egui::Margin::symmetric(12, 5));
+        let mut pressed = None;
+        Panel::top("transport").frame(bar).show(ui, |ui| {
+            pressed = bars::transport(ui, studio, self.busy);
+        });
+        if self.moments.1 != studio.step_now() {
+            self.moments = (studio.moments(), studio.step_now());
+        }
+        if !self.moments.0.is_empty() {
+            Panel::bottom("time").frame(bar).show(ui, |ui| {
+                pressed = bars::time(ui, studio, &self.moments.0).or(pressed.take());
+            });
+        }
+        let side = Frame::new().fill(theme.panel).inner_margin(12.0);
+        if !studio.history.steps.is_empty() || studio.is_running() {
+            Panel::right("numbers")
+                .frame(side)
+                .default_size(250.0)
+                .show(ui, |ui| {
+                    bars::numbers(ui, studio);
+                });
+        }
+        let mut asks = Vec::new();
+        CentralPanel::default().frame(side).show(ui, |ui| {
+            ui.horizontal(|ui| {
+                for tab in Tab::ALL {
+                    let mut name = RichText::new(tab.name()).size(15.0);
+                    if tab == Tab::Log && self.log.unseen() > 0 {
+                        name = RichText::new(format!("Log ({})", self.log.unseen()))
+                            .size(15.0)
+                            .color(theme.warn);
+                    }
+                    ui.selectable_value(&mut studio.tab, tab, name)
+                        .on_hover_text(tab.help());
+                }
+            });
+            ui.separator();
+            panel(ui, studio, &mut self.log, self.busy, self.gpu, &mut asks);
+        });
+        asks.into_iter().for_each(|ask| self.looker.ask(ask));
+        if let Some(pressed) = pressed {
+            self.press(pressed);
+        }
+    }
+
+    fn press(&mut self, pressed: Pressed) {
+        let mut asks = Vec::new();
+        let wake = waker(&self.ctx);
+        let mut failed = None;
+        match (pressed, &mut self.screen) {
+            (Pressed::Theme, _) => {
+                self.memory.mode = self.memory.mode.other();
+                theme::apply(&self.ctx, self.memory.mode, self.memory.large);
+                self.remember();
+            }
+            (Pressed::Large, _) => {
+                self.memory.large = !self.memory.large;
+                theme::apply(&self.ctx, self.memory.mode, self.memory.large);
+                self.remember();
+            }
+            (Pressed::Help, _) => self.help = !self.help,
+            (Pressed::TrainDemo { further }, _) => self.train_demo(further),
+            (_, Screen::First(_)) => {}
+            (Pressed::Home, Screen::Studio(studio)) => {
+                if studio.is_running() {
+                    self.closing = Some(Closing::Asked);
+                } else {
+                    self.screen = Screen::First(First::default());
+                }
+            }
+            (Pressed::Resume, Screen::Studio(studio)) => failed = studio.resume(wake).err(),
+            (Pressed::Pause(paused), Screen::Studio(studio)) => studio.pause(paused),
+            (Pressed::Step, Screen::Studio(studio)) => studio.step(),
+            (Pressed::Stop, Screen::Studio(studio)) => studio.stop(),
+            (Pressed::Moment(moment), Screen::Studio(studio)) => studio.go_to(moment, &mut asks),
+        }
+        asks.into_iter().for_each(|ask| self.looker.ask(ask));
+        if let Some(error) = failed {
+            self.complain(format!("{error:#}"));
+        }
+    }
+
+    fn keys(&mut self, ui: &Ui) {
+        if ui.input(|input| input.key_pressed(Key::F1)) {
+            self.help = !self.help;
+        }
+        if ui.ctx().egui_wants_keyboard_input() {
+            return;
+        }
+        let pressed = |key| ui.input(|input| input.key_pressed(key));
+        let Screen::Studio(studio) = &mut self.screen else {
+            return;
+        };
+        let nothing_focused = ui.ctx().memory(|memory| memory.focused().is_none());
+        if pressed(Key::Space) && nothing_focused {
+            studio.pause(!studio.is_paused());
+        }
+        if pressed(Key::ArrowRight) && studio.is_paused() && studio.tab == Tab::Curves {
+            studio.step();
+        }
+        for (key, tab) in NUMBERS.iter().zip(Tab::ALL) {
+            if pressed(*key) {
+                studio.tab = tab;
+            }
+        }
+    }
+
+    fn help_window(&mut self, ui: &Ui) {
+        egui::Window::new("Shortcuts")
+            .open(&mut self.help)
+            .anchor(Align2::CENTER_CENTER, [0.0, 0.0])
+            .resizable(false)
+            .collapsible(false)
+            .show(ui.ctx(), |ui| {
+                egui::Grid::new("shortcuts")
+                    .num_columns(2)
+                    .spacing([24.0, 6.0])
+                    .show(ui, |ui| {
+                        for (key, what) in SHORTCUTS {
+                            ui.label(RichText::new(*key).monospace());
+                            ui.label(*what);
+                            ui.end_row();
+                        }
+                    });
+            });
+    }
+
+    /// Whether the window may close now; else it asks first.
+    pub fn may_close(&mut self) -> bool {
+        match &self.screen {
+            Screen::Studio(studio) if studio.is_running() => {
+                self.closing.get_or_insert(Closing::Asked);
+                false
+            }
+            _ => true,
+        }
+    }
+
+    fn closing_window(&mut self, ui: &Ui) {
+        let Some(closing) = self.closing else {
+            return;
+        };
+        egui::Modal::new(egui::Id::unique("closing")).show(ui.ctx(), |ui| {
+            ui.set_width(360.0);
+            match closing {
+                Closing::Asked => {
+                    ui.heading("A run is going on");
+                    ui.label("It can be saved and continued later from the list of recent runs.");
+                    ui.horizontal(|ui| {
+                        if ui.button("Save and close").clicked() {
+                            self.closing = Some(Closing::Saving);
+                            if let Screen::Studio(studio) = &mut self.screen {
+                                studio.stop();
+                            }
+                        }
+                        if ui.button("Keep training").clicked() {
+                            self.closing = None;
+                        }
+                    });
+                }
+                Closing::Saving => {
+                    ui.horizontal(|ui| {
+                        ui.spinner();
+                        ui.label("Saving …");
+                    });
+                }
+            }
+        });
+    }
+
+    /// Whether the program shall end.
+    pub fn wants_to_close(&self) -> bool {
+        self.close
+    }
+
+    /// Ends everything that runs, saving it.
+    pub fn close(&mut self) {
+        if let Screen::Studio(studio) = &mut self.screen {
+            studio.finish();
+        }
+        self.looker.close();
+        self.remember();
+    }
+
+    /// Notes how long a frame took.
+    pub fn frame_took(&mut self, time: Duration) {
+        self.frames.push(time);
+    }
+}
+
+/// The open panel.
+fn panel(
+    ui: &mut Ui,
+    studio: &mut Studio,
+    log: &mut Log,
+    busy: &str,
+    gpu: bool,
+    asks: &mut Vec<Ask>,
+) {
+    let temperature = studio.temperature();
+    match studio.tab {
+        Tab::Log => return log.ui(ui),
+        Tab::Views => {
+            let running = studio.is_running();
+            if let Some((settings, draw)) = studio.views.ui(ui, &studio.settings, running) {
+                asks.push(Ask::Views {
+                    source: studio.source.clone(),
+                    settings,
+                    draw,
+                });
+            }
+            return;
+        }
+        Tab::Curves | Tab::Settings => return,
+        Tab::Patterns | Tab::Look | Tab::Lab => {}
+    }
+    let (Some(gallery), Some(atlas)) = (&studio.gallery, &studio.atlas) else {
+        ui.centered_and_justified(|ui| {
+            ui.weak(match busy {
+                "" => {
+                    "The first look at the network appears here after its first steps.".to_owned()
+                }
+                busy => format!("{busy} …"),
+            })
+        });
+        return;
+    };
+    let mut go = None;
+    let mut scene = Scene {
+        gallery,
+        atlas,
+        picked: &mut studio.picked,
+        go: &mut go,
+        asks,
+        temperature,
+        gpu,
+    };
+    match studio.tab {
+        Tab::Patterns => studio.patterns.ui(ui, &mut scene),
+        Tab::Look => studio.look.ui(ui, &mut scene),
+        _ => studio.lab.ui(ui, &mut scene),
+    }
+    if let Some(tab) = go {
+        studio.tab = tab;
+    }
+}
+
+/// Draws the window anew soon, from any thread.
+fn waker(ctx: &egui::Context) -> Wake {
+    let ctx = ctx.clone();
+    Arc::new(move || ctx.request_repaint_after(window::NEWS_EVERY))
+}
+
+const NUMBERS: [Key; 7] = [
+    Key::Num1,
+    Key::Num2,
+    Key::Num3,
+    Key::Num4,
+    Key::Num5,
+    Key::Num6,
+    Key::Num7,
+];
+
+/// What keys do.
+const SHORTCUTS: &[(&str, &str)] = &[
+    ("Space", "pause and go on"),
+    ("→", "one step, while paused (in Curves)"),
+    ("1 … 7", "the panels"),
+    (
+        "Arrows",
+        "in Look: move the chosen patch, or turn to another picture",
+    ),
+    ("Enter", "in the mask lab: hide or uncover a patch"),
+    ("Tab", "the next control"),
+    ("F1", "this list"),
+];

@@ -17,6 +17,7 @@ mod doctor;
 mod knn;
 mod look;
 mod matches;
+mod open;
 mod pack;
 mod parts;
 mod patterns;
@@ -34,7 +35,8 @@ use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 /// Pretrain vision transformers with iBOT on any GPU or the CPU, and see what every patch learns.
 ///
-/// Without a command it trains the built-in demo.
+/// Without a command it opens the window; where there is no screen, it trains the built-in demo in the
+/// terminal.
 #[derive(Parser)]
 #[command(name = "patchlight", version)]
 struct Cli {
@@ -44,6 +46,8 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Open the window: with nothing, a run, or a weight file
+    Open(open::Args),
     /// Pretrain on pictures: a folder, a zip or tar, CIFAR-10, or the built-in demo
     Train(train::Args),
     /// Go on with a run from its newest checkpoint
@@ -93,7 +97,8 @@ pub fn run() -> Result<ExitCode> {
     let cli = Cli::from_arg_matches(&matches)?;
     let done = |()| ExitCode::SUCCESS;
     match cli.command {
-        None => train::demo(),
+        None => open::run(open::Args::default()),
+        Some(Command::Open(args)) => open::run(args),
         Some(Command::Train(args)) => {
             train::run(args, matches.subcommand().map(|(_, matches)| matches))
         }

@@ -30,7 +30,7 @@ pub const CHOICES: usize = 24;
 /// The pictures that every look is made of.
 pub struct Reference {
     source: Arc<dyn Source>,
-    pictures: Vec<ReferencePicture>,
+    pictures: Arc<Vec<ReferencePicture>>,
 }
 
 /// One of them.
@@ -79,6 +79,7 @@ impl Reference {
             whole: spread,
             indices,
         });
+        let pictures = Arc::new(pictures);
         Ok((Reference { source, pictures }, failures))
     }
 
@@ -189,6 +190,8 @@ pub struct Gallery {
     pub kinds: usize,
     /// Those with members, most populated first.
     pub patterns: Vec<Pattern>,
+    /// For each prototype of the head the picture and patch that fit it best; empty without a head.
+    pub prototypes: Vec<Option<(usize, usize)>>,
     /// For each cluster the share of its patches that it kept since the look before; 1 for prototypes.
     pub kept: Vec<f32>,
     points: Vec<[f32; 3]>,
@@ -224,11 +227,9 @@ impl Gallery {
         let before = before.filter(|old| {
             old.grid == encoder.grid() && old.pictures.len() == views.len() && old.how == how
         });
-        let (mut bank, kept) = match how.group {
-            Group::Prototypes => {
-                let Some(prototypes) = &encoder.prototypes else {
-                    anyhow::bail!("this network has no projection head, so it has no prototypes");
-                };
+        let heads = match &encoder.prototypes {
+            None => None,
+            Some(prototypes) => {
                 let head = &prototypes.head;
                 let kinds = if head.shared {
                     head.out
@@ -242,7 +243,17 @@ impl Gallery {
                     bank.values.extend(values);
                     ensure!(go(), "stopped");
                 }
-                (bank, vec![1.0; kinds])
+                Some(bank)
+            }
+        };
+        let prototypes = heads.as_ref().map(best_patches).unwrap_or_default();
+        let (mut bank, kept) = match how.group {
+            Group::Prototypes => {
+                let Some(bank) = heads else {
+                    anyhow::bail!("this network has no projection head, so it has no prototypes");
+                };
+                let kept = vec![1.0; bank.kinds];
+                (bank, kept)
             }
             Group::Clusters(count) => {
                 let settings = ClusterSettings {
@@ -293,7 +304,7 @@ impl Gallery {
             heads: encoder.vit.heads,
             depth: encoder.vit.depth,
             dim,
-            pictures: Arc::new(reference.pictures.clone()),
+            pictures: reference.pictures.clone(),
             directions,
             colours: basis.colours(&sample),
             points: basis.points(&sample),
@@ -301,6 +312,7 @@ impl Gallery {
             values: std::mem::take(&mut bank.values),
             kinds: bank.kinds,
             patterns: found,
+            prototypes,
             kept,
         })
     }
@@ -366,6 +378,20 @@ impl Gallery {
         let token = self.directions.get(from..from + self.dim)?;
         Some(token.iter().map(|x| x.to_f32()).collect())
     }
+}
+
+/// The patch of each prototype that fits it best.
+fn best_patches(bank: &Bank) -> Vec<Option<(usize, usize)>> {
+    let mut best: Vec<Option<(usize, f32)>> = vec![None; bank.kinds];
+    for (row, (&id, &value)) in bank.ids.iter().zip(&bank.values).enumerate() {
+        if let Some(best) = best.get_mut(id as usize)
+            && best.is_none_or(|(_, most)| value > most)
+        {
+            *best = Some((row, value));
+        }
+    }
+    let place = |(row, _): (usize, f32)| (row / bank.each, row % bank.each);
+    best.into_iter().map(|best| best.map(place)).collect()
 }
 
 fn empty_bank(pictures: usize, each: usize, kinds: usize) -> Bank {

@@ -1,0 +1,395 @@
+//! A run or a network that is open: its session, its looks, and the panels over them.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::Result;
+
+use super::atlas::Atlas;
+use super::lab::Lab;
+use super::log::{Level, Log};
+use super::look::Look;
+use super::patterns::Patterns;
+use super::scene::{Picked, Tab};
+use super::views::Views;
+use crate::session::events::{Ending, Event, Summary};
+use crate::session::folder::{RunFile, next_folder};
+use crate::session::gallery::Gallery;
+use crate::session::history::History;
+use crate::session::live::{Failure, Live, State};
+use crate::session::looker::{Ask, Told, Wake};
+use crate::session::run::{Job, PAUSED, Start};
+use crate::session::{checkpoint, snapshots};
+use crate::settings::Settings;
+
+/// What is open.
+pub struct Studio {
+    /// What people call it.
+    pub title: String,
+    /// The run's folder; none for a weight file or the demo.
+    pub folder: Option<PathBuf>,
+    /// What was opened, to look through when nothing trains.
+    pub weights: PathBuf,
+    pub source: String,
+    pub preset: String,
+    /// As the run has them now.
+    pub settings: Settings,
+    pub history: History,
+    pub phase: String,
+    pub failure: Option<Failure>,
+    pub summary: Option<Summary>,
+    pub tab: Tab,
+    pub gallery: Option<Arc<Gallery>>,
+    pub atlas: Option<Atlas>,
+    pub picked: Picked,
+    /// A step in the past that is looked at; none: now.
+    pub past: Option<usize>,
+    pub patterns: Patterns,
+    pub look: Look,
+    pub lab: Lab,
+    pub views: Views,
+    live: Option<Live>,
+    /// Step of the last look that was asked for.
+    looked: Option<usize>,
+    paused: bool,
+}
+
+impl Studio {
+    /// The network in `weights` (a run's folder, a checkpoint, a weight file, `demo`), to look at the pictures
+    /// of `source`.
+    pub fn open(weights: &Path, source: &str, settings: Settings, asks: &mut Vec<Ask>) -> Self {
+        asks.push(Ask::Open {
+            path: weights.to_owned(),
+            source: source.to_owned(),
+        });
+        let name = weights.file_stem().unwrap_or_default().to_string_lossy();
+        Studio {
+            title: name.into_owned(),
+            folder: None,
+            weights: weights.to_owned(),
+            source: source.to_owned(),
+            preset: "demo".into(),
+            settings,
+            history: History::default(),
+            phase: String::new(),
+            failure: None,
+            summary: None,
+            tab: Tab::Patterns,
+            gallery: None,
+            atlas: None,
+            picked: Picked::default(),
+            past: None,
+            patterns: Patterns::default(),
+            look: Look::default(),
+            lab: Lab::default(),
+            views: Views::default(),
+            live: None,
+            looked: None,
+            paused: false,
+        }
+    }
+
+    /// The run in `folder`, as it stands.
+    ///
+    /// # Errors
+    /// A folder that holds no run, or whose files are damaged.
+    pub fn of_run(folder: &Path, asks: &mut Vec<Ask>) -> Result<Self> {
+        let (run, settings) = crate::session::folder::RunFolder::read(folder)?;
+        let mut studio = Self::open(folder, &run.source, settings, asks);
+        studio.preset = run.preset.unwrap_or_else(|| "photos".into());
+        studio.history = History::read(folder).unwrap_or_default();
+        studio.folder = Some(folder.to_owned());
+        studio.phase = "not running".into();
+        Ok(studio)
+    }
+
+    /// A new run on `source`.
+    ///
+    /// # Errors
+    /// A system that gives no more threads.
+    pub fn start(
+        source: &str,
+        preset: &str,
+        settings: Settings,
+        start: Start,
+        parent: &Path,
+        wake: Wake,
+    ) -> Result<Self> {
+        let folder = next_folder(preset);
+        let folder = std::path::absolute(parent.join(&folder)).unwrap_or(folder);
+        let mut studio = Self::open(&folder, source, settings.clone(), &mut Vec::new());
+        studio.preset = preset.to_owned();
+        let run = RunFile {
+            source: crate::session::pictures::absolute(source),
+            preset: Some(preset.to_owned()),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+        };
+        studio.source.clone_from(&run.source);
+        let job = Job {
+            run,
+            settings,
+            folder: folder.clone(),
+            start,
+        };
+        studio.live = Some(Live::start(job, wake)?);
+        studio.folder = Some(folder);
+        studio.phase = "starting".into();
+        Ok(studio)
+    }
+
+    /// Goes on with the open run.
+    ///
+    /// # Errors
+    /// A folder that holds no run, or a system that gives no more threads.
+    pub fn resume(&mut self, wake: Wake) -> Result<()> {
+        if let Some(folder) = &self.folder {
+            self.live = Some(Live::resume(folder, wake)?);
+            self.phase = "starting".into();
+            (self.failure, self.summary, self.past) = (None, None, None);
+            (self.looked, self.paused) = (None, false);
+        }
+        Ok(())
+    }
+
+    pub fn is_running(&self) -> bool {
+        self.live.is_some()
+    }
+
+    pub fn is_paused(&self) -> bool {
+        self.paused
+    }
+
+    /// Holds the run or lets it go on.
+    pub fn pause(&mut self, paused: bool) {
+        if let Some(live) = &self.live {
+            self.paused = paused;
+            live.control.pause(paused);
+        }
+    }
+
+    /// Makes one step.
+    pub fn step(&mut self) {
+        if let Some(live) = &self.live {
+            self.paused = true;
+            live.control.step();
+        }
+    }
+
+    /// Saves and stops; the end comes when the step is done.
+    pub fn stop(&mut self) {
+        if let Some(live) = &self.live {
+            live.control.stop();
+            self.phase = "saving".into();
+        }
+    }
+
+    /// Changes a live setting of the run.
+    pub fn change(&self, key: &str, text: &str) {
+        if let Some(live) = &self.live {
+            live.control.change(key, text);
+        }
+    }
+
+    /// Saves and stops, and waits until that is done.
+    pub fn finish(&mut self) {
+        if let Some(mut live) = self.live.take() {
+            live.finish();
+        }
+    }
+
+    /// Steps that can be looked back at, oldest first, with their files.
+    pub fn moments(&self) -> Vec<(usize, PathBuf)> {
+        let Some(folder) = &self.folder else {
+            return Vec::new();
+        };
+        let mut all = snapshots::list(folder);
+        for (step, path) in checkpoint::list(folder) {
+            if !all.iter().any(|(known, _)| *known == step) {
+                all.push((step, path));
+            }
+        }
+        all.sort();
+        all
+    }
+
+    /// Steps done so far.
+    pub fn step_now(&self) -> usize {
+        self.history.last_step().unwrap_or_default()
+    }
+
+    /// Temperature of the teacher's patches at the step that is looked at.
+    pub fn temperature(&self) -> f64 {
+        let step = self.gallery.as_ref().map_or(0, |gallery| gallery.step);
+        let known = self.history.at(step.saturating_sub(1));
+        known.map_or(self.settings.loss.teacher_patch_temp, |step| {
+            step.teacher_patch_temp
+        })
+    }
+
+    /// Prototypes for class tokens and for patches.
+    pub fn prototypes(&self) -> (usize, usize) {
+        let head = &self.settings.head;
+        let patch = match head.shared || head.shared_teacher {
+            true => head.out_dim,
+            false => head.patch_out_dim,
+        };
+        (head.out_dim, patch)
+    }
+
+    /// Takes in what the run told since the last call, and asks for looks when it is time.
+    pub fn poll(&mut self, log: &mut Log, asks: &mut Vec<Ask>, ctx: &egui::Context) {
+        let Some(live) = &mut self.live else {
+            return;
+        };
+        for event in live.events() {
+            match &event {
+                Event::Phase(phase) => {
+                    self.phase.clone_from(phase);
+                    self.paused = phase == PAUSED;
+                }
+                Event::Warning(text) => log.add(Level::Warning, text),
+                Event::Changed(change) => {
+                    let text = format!(
+                        "{} = {} from step {} on (was {})",
+                        change.key, change.to, change.step, change.from
+                    );
+                    log.add(Level::Info, text);
+                    let _ = self.settings.set(&change.key, &change.to, "");
+                }
+                Event::Checkpoint { step, path } => {
+                    log.add(
+                        Level::Info,
+                        format!("checkpoint of step {step}: {}", path.display()),
+                    );
+                }
+                Event::Plan(plan) => {
+                    let text = format!("training on {}: {}", plan.device, plan.device_reason);
+                    log.add(Level::Info, text);
+                }
+                Event::Eval(eval) => {
+                    if let Some(knn) = eval.knn {
+                        let text = format!("step {}: k-NN {:.1} %", eval.step, 100.0 * knn);
+                        log.add(Level::Info, text);
+                    }
+                }
+                Event::Step(_) => {}
+            }
+            self.history.take(&event);
+        }
+        if let Some(shown) = live.control.views.take() {
+            self.views.take(ctx, shown, false);
+        }
+        if self.tab == Tab::Views && self.views.follows() && !self.paused {
+            live.control.views.ask();
+        }
+        if let Some(checkpoint) = live.control.weights.take()
+            && self.past.is_none()
+        {
+            asks.push(Ask::Weights {
+                checkpoint,
+                source: self.source.clone(),
+                run: self.folder.clone(),
+            });
+        }
+        let now = self.history.last_step();
+        let due = match (self.looked, now) {
+            (_, None) => false,
+            (None, Some(_)) => true,
+            // Looks are close together at the start, when most happens.
+            (Some(last), Some(now)) => {
+                let every = self.settings.run.look_every.min((now / 4).max(10));
+                now >= last + every || (self.paused && now != last)
+            }
+        };
+        if due {
+            self.looked = now;
+            live.control.weights.ask();
+            live.control.wake();
+        }
+        match live.state() {
+            State::Running | State::Over => {}
+            State::Ended(summary) => {
+                self.live = None;
+                self.paused = false;
+                self.phase = match summary.ending {
+                    Ending::Finished => "finished",
+                    Ending::Limit => "limit reached",
+                    Ending::Stopped => "stopped and saved",
+                }
+                .into();
+                log.add(
+                    Level::Info,
+                    format!("{}: {}", self.phase, summary.report.display()),
+                );
+                self.summary = Some(summary);
+            }
+            State::Failed(failure) => {
+                self.live = None;
+                self.paused = false;
+                self.phase = "failed".into();
+                log.add(Level::Error, format!("{} {}", failure.what, failure.remedy));
+                self.failure = Some(failure);
+            }
+        }
+    }
+
+    /// Takes in what the looking thread told.
+    pub fn told(&mut self, told: Told, ctx: &egui::Context) {
+        match told {
+            Told::Gallery(gallery) => {
+                if self.past.is_some_and(|past| past != gallery.step) {
+                    return; // a look at another moment, which came late
+                }
+                if !self
+                    .atlas
+                    .as_ref()
+                    .is_some_and(|atlas| atlas.holds(&gallery))
+                {
+                    self.atlas = Some(Atlas::of(ctx, &gallery));
+                    self.picked = Picked::default();
+                }
+                self.gallery = Some(gallery);
+            }
+            Told::Attention {
+                picture,
+                block,
+                attention,
+            } => self.look.take_attention(picture, block, attention),
+            Told::Guesses {
+                picture,
+                mask,
+                guesses,
+            } => {
+                if !self.look.take_guesses(picture, &mask, &guesses) || self.tab == Tab::Lab {
+                    self.lab.take_guesses(picture, &mask, guesses);
+                }
+            }
+            Told::Views(shown) => self.views.take(ctx, Arc::from(shown), true),
+            Told::Survey(_) | Told::Warning(_) | Told::Busy(_) => {}
+        }
+    }
+
+    /// Looks at step `step` of the past, or at now.
+    pub fn go_to(&mut self, moment: Option<(usize, PathBuf)>, asks: &mut Vec<Ask>) {
+        match moment {
+            Some((step, path)) => {
+                self.past = Some(step);
+                asks.push(Ask::Past { step, path });
+            }
+            None => {
+                self.past = None;
+                match &self.live {
+                    Some(live) => {
+                        self.looked = self.history.last_step();
+                        live.control.weights.ask();
+                        live.control.wake();
+                    }
+                    None => asks.push(Ask::Open {
+                        path: self.weights.clone(),
+                        source: self.source.clone(),
+                    }),
+                }
+            }
+        }
+    }
+}

@@ -152,7 +152,7 @@ fn progress(ui: &mut Ui, studio: &Studio) {
     let share = now as f32 / total.max(1) as f32;
     ui.add(
         ProgressBar::new(if total > 0 { share } else { 0.0 })
-            .desired_width(300.0)
+            .desired_width(430.0)
             .text(text),
     );
 }
@@ -302,7 +302,7 @@ pub fn numbers(ui: &mut Ui, studio: &Studio) {
     };
     let last = steps.last();
     if let Some(last) = last {
-        let patch = 0.5 * (last.patch_1 + last.patch_2);
+        let patch = last.patch_1 + last.patch_2;
         spark(
             ui,
             "loss",
@@ -313,7 +313,7 @@ pub fn numbers(ui: &mut Ui, studio: &Studio) {
         spark(
             ui,
             "patch loss",
-            &curve(|s| 0.5 * (s.patch_1 + s.patch_2)),
+            &curve(|s| s.patch_1 + s.patch_2),
             theme.series[1],
             &format!("{patch:.3}"),
         );

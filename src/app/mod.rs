@@ -12,6 +12,7 @@ mod look;
 mod patterns;
 mod recent;
 mod scene;
+mod setup;
 mod studio;
 pub mod theme;
 mod views;
@@ -30,13 +31,14 @@ use first::{First, Wanted};
 use log::{Level, Log};
 use recent::Memory;
 use scene::{Scene, Tab};
+use setup::{Chosen, Setup};
 use studio::Studio;
 
 use crate::session::checkpoint::Checkpoint;
 use crate::session::looker::{Ask, Looker, Told, Wake};
 use crate::session::pictures::DEMO;
 use crate::session::run::Start;
-use crate::settings::preset;
+use crate::settings::{Settings, preset};
 
 /// With what the window opens.
 #[derive(Clone, Default)]
@@ -56,6 +58,7 @@ fn overlay_setup(_: &egui_wgpu::RenderState) -> bool {
 
 enum Screen {
     First(First),
+    Setup(Box<Setup>),
     Studio(Box<Studio>),
 }
 
@@ -134,6 +137,7 @@ impl App {
         self.keys(ui);
         match &self.screen {
             Screen::First(_) => self.first(ui),
+            Screen::Setup(_) => self.setup(ui),
             Screen::Studio(_) => self.studio(ui),
         }
         self.help_window(ui);
@@ -147,6 +151,14 @@ impl App {
             match told {
                 Told::Busy(what) => self.busy = what,
                 Told::Warning(text) => self.log.add(Level::Warning, text),
+                Told::Survey(Ok(survey)) => {
+                    self.banner = None;
+                    match Setup::new(*survey) {
+                        Ok(setup) => self.screen = Screen::Setup(Box::new(setup)),
+                        Err(error) => self.complain(format!("{error:#}")),
+                    }
+                }
+                Told::Survey(Err(error)) => self.complain(error),
                 other => {
                     if let Screen::Studio(studio) = &mut self.screen {
                         studio.told(other, &self.ctx);
@@ -187,19 +199,63 @@ impl App {
         } else if path.extension().is_some_and(|e| e == "safetensors") && path.is_file() {
             let source = match &self.screen {
                 Screen::Studio(studio) => studio.source.clone(),
-                Screen::First(_) => DEMO.to_owned(),
+                Screen::First(_) | Screen::Setup(_) => DEMO.to_owned(),
             };
             let settings = Checkpoint::read(path)
                 .map(|c| c.settings)
                 .unwrap_or_default();
             let studio = Studio::open(path, &source, settings, &mut asks);
             self.screen = Screen::Studio(Box::new(studio));
-        } else if path.exists() {
-            self.complain(format!("{shown}: pictures cannot be opened yet"));
+        } else if self.is_running() {
+            self.complain(format!(
+                "a run is going on; stop it before {shown} is opened"
+            ));
         } else {
-            self.complain(format!("{shown} does not exist"));
+            asks.push(Ask::Survey(path.display().to_string()));
         }
         asks.into_iter().for_each(|ask| self.looker.ask(ask));
+    }
+
+    fn is_running(&self) -> bool {
+        matches!(&self.screen, Screen::Studio(studio) if studio.is_running())
+    }
+
+    fn setup(&mut self, ui: &mut Ui) {
+        let Screen::Setup(setup) = &mut self.screen else {
+            return;
+        };
+        match setup.ui(ui, self.banner.as_deref()) {
+            Some(Chosen::Back) => {
+                self.banner = None;
+                self.screen = Screen::First(First::default());
+            }
+            Some(Chosen::Start) => {
+                let (source, preset, settings) = setup.job();
+                self.begin(&source, &preset, settings, Start::Fresh);
+            }
+            None => {}
+        }
+    }
+
+    /// Starts a new run and shows it.
+    fn begin(&mut self, source: &str, preset: &str, settings: Settings, start: Start) {
+        let wake = waker(&self.ctx);
+        match Studio::start(source, preset, settings, start, Path::new(""), wake) {
+            Ok(mut studio) => {
+                if let (Screen::Studio(old), true) = (&mut self.screen, preset == "demo") {
+                    // Until the first look of the new run comes, the old one stays.
+                    studio.tab = old.tab;
+                    (studio.gallery, studio.atlas) = (old.gallery.take(), old.atlas.take());
+                }
+                if let Some(folder) = &studio.folder {
+                    self.memory.visit(folder);
+                    self.remember();
+                }
+                self.banner = None;
+                self.screen = Screen::Studio(Box::new(studio));
+            }
+            Err(error) => self.complain(format!("{error:#}")),
+        }
     }
 
     fn complain(&mut self, text: String) {
@@ -223,42 +279,18 @@ impl App {
 
     /// A new run of the demo: from its weights, or from nothing.
     fn train_demo(&mut self, further: bool) {
-        let begin = || -> Result<Studio> {
-            let settings = preset("demo")?.settings()?;
-            let (settings, start) = match further {
-                false => (settings, Start::Fresh),
-                true => {
-                    let demo = Checkpoint::demo()?;
-                    let mut settings = settings;
-                    settings.model = demo.settings.model.clone();
-                    settings.head = demo.settings.head.clone();
-                    (settings, Start::From(Box::new(demo)))
-                }
-            };
-            Studio::start(
-                DEMO,
-                "demo",
-                settings,
-                start,
-                Path::new(""),
-                waker(&self.ctx),
-            )
-        };
-        match begin() {
-            Ok(mut studio) => {
-                if let Screen::Studio(old) = &mut self.screen {
-                    // Until the first look of the new run comes, the old one stays.
-                    studio.tab = old.tab;
-                    if further {
-                        (studio.gallery, studio.atlas) = (old.gallery.take(), old.atlas.take());
-                    }
-                }
-                if let Some(folder) = &studio.folder {
-                    self.memory.visit(folder);
-                    self.remember();
-                }
-                self.screen = Screen::Studio(Box::new(studio));
+        let job = || -> Result<(Settings, Start)> {
+            let mut settings = preset("demo")?.settings()?;
+            if !further {
+                return Ok((settings, Start::Fresh));
             }
+            let demo = Checkpoint::demo()?;
+            settings.model = demo.settings.model.clone();
+            settings.head = demo.settings.head.clone();
+            Ok((settings, Start::From(Box::new(demo))))
+        };
+        match job() {
+            Ok((settings, start)) => self.begin(DEMO, "demo", settings, start),
             Err(error) => self.complain(format!("{error:#}")),
         }
     }
@@ -331,7 +363,7 @@ impl App {
         if !studio.history.steps.is_empty() || studio.is_running() {
             Panel::right("numbers")
                 .frame(side)
-                .default_size(250.0)
+                .exact_size(250.0)
                 .show(ui, |ui| {
                     bars::numbers(ui, studio);
                 });
@@ -376,7 +408,7 @@ impl App {
             }
             (Pressed::Help, _) => self.help = !self.help,
             (Pressed::TrainDemo { further }, _) => self.train_demo(further),
-            (_, Screen::First(_)) => {}
+            (_, Screen::First(_) | Screen::Setup(_)) => {}
             (Pressed::Home, Screen::Studio(studio)) => {
                 if studio.is_running() {
                     self.closing = Some(Closing::Asked);

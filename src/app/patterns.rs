@@ -30,6 +30,9 @@ impl Order {
 /// Groups that are in fewer pictures stand for one picture, not for a pattern.
 const ENOUGH: usize = 6;
 
+/// Share of a group's patches that must show one thing for the group to have its name.
+pub const NAMED: f64 = 0.2;
+
 /// The panel.
 #[derive(Default)]
 pub struct Patterns {
@@ -182,8 +185,10 @@ impl Patterns {
                 ui.add_space(2.0);
                 ui.horizontal(|ui| {
                     let title = match &pattern.shows {
-                        Some(shows) => format!("{} {:.0} %", shows.name, 100.0 * shows.purity),
-                        None => format!("#{}", pattern.id),
+                        Some(shows) if shows.purity >= NAMED => {
+                            format!("{} {:.0} %", shows.name, 100.0 * shows.purity)
+                        }
+                        _ => format!("#{}", pattern.id),
                     };
                     let title = ui.button(RichText::new(title).strong());
                     let who = &pattern.population;

@@ -134,7 +134,9 @@ impl Scene<'_> {
     pub fn name_of(&self, id: u32) -> String {
         let shows = self.gallery.pattern(id).and_then(|p| p.shows.as_ref());
         match shows {
-            Some(shows) if shows.purity >= 0.2 => format!("{} #{id}", shows.name),
+            Some(shows) if shows.purity >= super::patterns::NAMED => {
+                format!("{} #{id}", shows.name)
+            }
             _ => format!("#{id}"),
         }
     }

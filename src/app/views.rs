@@ -179,46 +179,25 @@ fn card_ui(
     let theme = theme::of(ui);
     ui.label(RichText::new(&picture.name).small().color(theme.faint));
     let globals = picture.globals.len();
-    let size = ((width - 3.0 * 6.0) / (2 * globals.max(1)) as f32).min(150.0);
-    for (who, masked) in [("teacher", false), ("student", true)] {
-        ui.horizontal(|ui| {
+    let gap = 6.0;
+    let size = ((width - 12.0) / (2 * globals.max(1)) as f32 - gap).min(170.0);
+    ui.horizontal_top(|ui| {
+        ui.spacing_mut().item_spacing.x = gap;
+        for (who, masked) in [("teacher", false), ("student", true)] {
             for (crop, texture) in textures.iter().take(globals).enumerate() {
-                let (rect, response) =
-                    ui.allocate_exact_size(Vec2::splat(size), egui::Sense::hover());
-                egui::Image::new(texture).paint_at(ui, rect);
-                let hidden = picture.hidden(crop);
-                if masked && let Some((view, mask)) = picture.globals.get(crop) {
-                    let grid = view.width / shown.patch.max(1);
-                    for (patch, _) in mask.iter().enumerate().filter(|(_, m)| **m) {
-                        let at = cell(rect, grid, patch);
-                        ui.painter()
-                            .rect_filled(at, 0.0, theme.paper.gamma_multiply(0.93));
-                        frame(ui, at, theme.line, 0.5);
-                    }
-                }
-                let name = match masked {
-                    true => format!(
-                        "student's global crop {}, {:.0} % hidden, {}",
-                        crop + 1,
-                        100.0 * hidden,
-                        shown.shape
-                    ),
-                    false => format!("teacher's global crop {}", crop + 1),
-                };
-                named(&response, &name);
-                response.on_hover_text(name);
+                ui.vertical(|ui| {
+                    let hidden = picture.hidden(crop);
+                    crop_ui(ui, shown, picture, (crop, texture), masked, size);
+                    let caption = match masked {
+                        true => format!("{who}, {:.0} % hidden", 100.0 * hidden),
+                        false => who.to_owned(),
+                    };
+                    ui.label(RichText::new(caption).small().color(theme.faint));
+                });
             }
-            ui.vertical(|ui| {
-                ui.label(RichText::new(who).small().color(theme.ink));
-                if masked {
-                    for crop in 0..globals {
-                        let text = format!("{:.0} % hidden", 100.0 * picture.hidden(crop));
-                        ui.label(RichText::new(text).small().color(theme.faint));
-                    }
-                }
-            });
-        });
-    }
+            ui.add_space(gap);
+        }
+    });
     if textures.len() > globals {
         ui.horizontal_wrapped(|ui| {
             ui.spacing_mut().item_spacing.x = 3.0;
@@ -233,4 +212,38 @@ fn card_ui(
             }
         });
     }
+}
+
+/// A global crop as the teacher or the student sees it.
+fn crop_ui(
+    ui: &mut Ui,
+    shown: &ViewsShown,
+    picture: &crate::session::showing::PictureShown,
+    (crop, texture): (usize, &TextureHandle),
+    masked: bool,
+    size: f32,
+) {
+    let theme = theme::of(ui);
+    let (rect, response) = ui.allocate_exact_size(Vec2::splat(size), egui::Sense::hover());
+    egui::Image::new(texture).paint_at(ui, rect);
+    if masked && let Some((view, mask)) = picture.globals.get(crop) {
+        let grid = view.width / shown.patch.max(1);
+        for (patch, _) in mask.iter().enumerate().filter(|(_, m)| **m) {
+            let at = cell(rect, grid, patch);
+            ui.painter()
+                .rect_filled(at, 0.0, theme.paper.gamma_multiply(0.93));
+            frame(ui, at, theme.line, 0.5);
+        }
+    }
+    let name = match masked {
+        true => format!(
+            "student's global crop {}: {:.0} % hidden, shape {}",
+            crop + 1,
+            100.0 * picture.hidden(crop),
+            shown.shape
+        ),
+        false => format!("teacher's global crop {}", crop + 1),
+    };
+    named(&response, &name);
+    response.on_hover_text(name);
 }

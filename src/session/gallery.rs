@@ -19,10 +19,10 @@ use crate::model::download;
 use super::pictures::Subset;
 
 /// Patches of the fixed set, about: enough for patterns, few enough for a look in a second.
-const PATCHES: usize = 16_384;
+const PATCHES: usize = 32_768;
 
 /// Bounds of the number of its pictures.
-const PICTURES: (usize, usize) = (48, 256);
+const PICTURES: (usize, usize) = (48, 512);
 
 /// Patches shown of a pattern.
 pub const CHOICES: usize = 24;
@@ -157,7 +157,7 @@ pub struct How {
 impl Default for How {
     fn default() -> Self {
         How {
-            group: Group::Clusters(64),
+            group: Group::Clusters(128),
             block: -1,
         }
     }
@@ -179,7 +179,7 @@ pub struct Gallery {
     pub depth: usize,
     dim: usize,
     pub pictures: Arc<Vec<ReferencePicture>>,
-    /// Tokens at length 1, `[pictures, patches, dim]`.
+    /// Tokens without their mean, at length 1, `[pictures, patches, dim]`.
     directions: Vec<f16>,
     /// The first three principal components, a colour a patch, `[pictures, patches]`.
     pub colours: Vec<[u8; 3]>,
@@ -280,9 +280,22 @@ impl Gallery {
             bank.kinds,
             CHOICES,
         );
+        // All tokens share a direction; without it cosines spread over their whole range.
+        let rows = (tokens.len() / dim).max(1) as f32;
+        let mut mean = vec![0.0f32; dim];
+        for token in tokens.chunks_exact(dim) {
+            mean.iter_mut().zip(token).for_each(|(m, x)| *m += x / rows);
+        }
         let directions = tokens.chunks_exact(dim).flat_map(|token| {
-            let norm = token.iter().map(|x| x * x).sum::<f32>().sqrt().max(1e-12);
-            token.iter().map(move |x| f16::from_f32(x / norm))
+            let centred = token.iter().zip(&mean).map(|(x, m)| x - m);
+            let norm = centred
+                .clone()
+                .map(|x| x * x)
+                .sum::<f32>()
+                .sqrt()
+                .max(1e-12);
+            let unit: Vec<f16> = centred.map(|x| f16::from_f32(x / norm)).collect();
+            unit
         });
         let directions = directions.collect();
         let sample = Sample::of_tokens(tokens);

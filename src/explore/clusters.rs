@@ -98,7 +98,8 @@ impl Clusters {
     }
 
     /// Finds clusters in tokens that are there already: plain ones of some pictures,
-    /// `[pictures, patches, dim]`.
+    /// `[pictures, patches, dim]`. With `before`, the clusters that the same patches had under other
+    /// weights, each starts where those patches are now and so keeps its number.
     ///
     /// # Errors
     /// Fewer patches than clusters, or stopped by `tell`.
@@ -106,6 +107,7 @@ impl Clusters {
         encoder: &Encoder,
         tokens: &[f32],
         settings: ClusterSettings,
+        before: Option<&[u32]>,
         tell: Tell,
     ) -> Result<Self> {
         let (patches, dim) = (encoder.patches(), encoder.vit.dim);
@@ -117,9 +119,47 @@ impl Clusters {
             }
         }
         let count = pictures.max(1) as f64;
-        let places = sums.iter().map(|sum| (sum / count) as f32).collect();
+        let places: Vec<f32> = sums.iter().map(|sum| (sum / count) as f32).collect();
+        if let Some(before) = before.filter(|ids| ids.len() == pictures * patches) {
+            return Self::follow(encoder, settings, places, tokens, before, tell);
+        }
         let at: Vec<usize> = (0..pictures * patches).map(|row| row % patches).collect();
         Self::among(encoder, settings, places, tokens.to_vec(), &at, tell)
+    }
+
+    /// Clusters that go on from those in which the patches were before.
+    fn follow(
+        encoder: &Encoder,
+        settings: ClusterSettings,
+        places: Vec<f32>,
+        tokens: &[f32],
+        before: &[u32],
+        tell: Tell,
+    ) -> Result<Self> {
+        let (dim, count) = (encoder.vit.dim, settings.count);
+        let mut rows = tokens.to_vec();
+        let mut centres = vec![0.0f32; count * dim];
+        let at = places.chunks_exact(dim).cycle();
+        for ((row, place), &id) in rows.chunks_exact_mut(dim).zip(at).zip(before) {
+            row.iter_mut().zip(place).for_each(|(x, m)| *x -= m);
+            let norm = row.iter().map(|x| x * x).sum::<f32>().sqrt().max(1e-12);
+            row.iter_mut().for_each(|x| *x /= norm);
+            if let Some(centre) = centres.get_mut(id as usize * dim..(id as usize + 1) * dim) {
+                centre.iter_mut().zip(row.iter()).for_each(|(c, x)| *c += x);
+            }
+        }
+        for centre in centres.chunks_exact_mut(dim) {
+            let norm = centre.iter().map(|x| x * x).sum::<f32>().sqrt().max(1e-12);
+            centre.iter_mut().for_each(|x| *x /= norm);
+        }
+        let total = rows.len() / dim;
+        let rows = encoder.matrix(rows, [total, dim]);
+        let centres = kmeans::refine(&rows, centres, tell)?;
+        Ok(Clusters {
+            settings,
+            places,
+            centres,
+        })
     }
 
     /// Clusters of `sample`, tokens of which `at` gives the place.

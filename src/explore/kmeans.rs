@@ -73,11 +73,46 @@ pub fn spherical(rows: Tensor<2>, count: usize, seed: u64, tell: Tell) -> Result
         }
         told()?;
     }
+    settle(&rows, &mut centres, &mut told)?;
+    Ok(centres)
+}
+
+/// The centres that full passes from `centres` lead to, which are `[count, dim]`, at length 1: each stays
+/// near where it was.
+///
+/// # Errors
+/// [`Stopped`].
+pub fn refine(rows: &Tensor<2>, mut centres: Vec<f32>, tell: Tell) -> Result<Vec<f32>> {
+    let mut steps = 0;
+    let mut told = || {
+        steps += 1;
+        let progress = Progress {
+            what: "k-means",
+            done: steps,
+            total: PASSES,
+        };
+        match tell(progress).is_break() {
+            true => bail!(Stopped),
+            false => Ok(()),
+        }
+    };
+    settle(rows, &mut centres, &mut told)?;
+    Ok(centres)
+}
+
+/// Full passes over all rows.
+fn settle(
+    rows: &Tensor<2>,
+    centres: &mut [f32],
+    told: &mut impl FnMut() -> Result<()>,
+) -> Result<()> {
+    let [total, dim] = rows.dims();
+    let (count, device) = (centres.len() / dim, rows.device());
     for _ in 0..PASSES {
         let mut all = Sums::new(count, dim);
         for from in (0..total).step_by(BATCH) {
             let block = rows.clone().slice([from..total.min(from + BATCH), 0..dim]);
-            all.add(Sums::of(block, &centres, &device));
+            all.add(Sums::of(block, centres, &device));
         }
         let mut lonely = all.worst.into_iter();
         for (k, centre) in centres.chunks_exact_mut(dim).enumerate() {
@@ -97,7 +132,7 @@ pub fn spherical(rows: Tensor<2>, count: usize, seed: u64, tell: Tell) -> Result
         }
         told()?;
     }
-    Ok(centres)
+    Ok(())
 }
 
 /// The nearest centre of every row, and the cosine to it.

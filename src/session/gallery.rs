@@ -261,7 +261,8 @@ impl Gallery {
                     block,
                     seed: 0,
                 };
-                let found = Clusters::of_tokens(encoder, &tokens, settings, &mut tell)?;
+                let old = before.map(|old| old.ids.as_slice());
+                let found = Clusters::of_tokens(encoder, &tokens, settings, old, &mut tell)?;
                 let mut bank = empty_bank(views.len(), patches, settings.count);
                 (bank.ids, bank.values) = found.assign_known(encoder, &tokens);
                 let kept = match before {
@@ -456,8 +457,10 @@ mod tests {
         assert!(first.similar((99, 0), 0).is_empty());
 
         let second = look(Some(&first));
-        assert_eq!(second.ids, first.ids);
-        assert!(second.kept.iter().all(|&k| k == 1.0 || k == 0.0));
+        let same = first.ids.iter().zip(&second.ids).filter(|(a, b)| a == b);
+        let same = same.count() as f32 / patches as f32;
+        assert!(same > 0.8, "{same} of the patches keep their cluster");
+        assert!(second.kept.iter().all(|&kept| kept > 0.4));
         let apart = |a: [u8; 3], b: [u8; 3]| a.iter().zip(b).any(|(x, y)| x.abs_diff(y) > 2);
         let turned = first.colours.iter().zip(&second.colours);
         assert_eq!(turned.filter(|(a, b)| apart(**a, **b)).count(), 0);

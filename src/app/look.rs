@@ -325,8 +325,8 @@ impl Look {
                 }
             }
         });
-        if scene.picked.patch == Some(patch) {
-            self.distributions(ui, scene, patch);
+        if let Some(held) = scene.picked.patch {
+            self.distributions(ui, scene, held);
         }
     }
 

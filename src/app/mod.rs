@@ -49,6 +49,11 @@ pub struct Opening {
     pub shared: Option<egui_wgpu::WgpuSetupExisting>,
     /// What is missing on this machine, to be said on the first screen.
     pub banner: Option<String>,
+    /// Where the window keeps what it remembers; none: the user's configuration folder.
+    pub memory: Option<PathBuf>,
+    /// The folder in which new runs get theirs; none: `runs` in the current folder, or, where that cannot
+    /// be written to, in the user's data folder.
+    pub runs: Option<PathBuf>,
 }
 
 /// Prepares the drawing of overlays; false where the GPU cannot.
@@ -82,6 +87,7 @@ pub struct App {
     /// The moments of the open run, and when they were listed.
     moments: (Vec<(usize, PathBuf)>, usize),
     frames: Vec<Duration>,
+    runs: Option<PathBuf>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -98,7 +104,7 @@ impl App {
     /// # Errors
     /// A system that gives no more threads.
     pub fn new(ctx: egui::Context, opening: Opening, gpu: bool) -> Result<Self> {
-        let memory_path = Memory::path();
+        let memory_path = opening.memory.or_else(Memory::path);
         let memory = Memory::read(memory_path.as_deref());
         theme::apply(&ctx, memory.mode, memory.large);
         let looker = Looker::start(waker(&ctx))?;
@@ -118,6 +124,7 @@ impl App {
             close: false,
             moments: (Vec::new(), usize::MAX),
             frames: Vec::new(),
+            runs: opening.runs,
         };
         if let Some(path) = opening.path {
             app.open(&path);
@@ -240,7 +247,13 @@ impl App {
     /// Starts a new run and shows it.
     fn begin(&mut self, source: &str, preset: &str, settings: Settings, start: Start) {
         let wake = waker(&self.ctx);
-        match Studio::start(source, preset, settings, start, Path::new(""), wake) {
+        let here = PathBuf::from("runs");
+        let runs = match &self.runs {
+            Some(runs) => runs.clone(),
+            None if std::fs::create_dir_all(&here).is_ok() => here,
+            None => dirs::data_dir().unwrap_or(here).join("patchlight/runs"),
+        };
+        match Studio::start(source, preset, settings, start, &runs, wake) {
             Ok(mut studio) => {
                 if let (Screen::Studio(old), true) = (&mut self.screen, preset == "demo") {
                     // Until the first look of the new run comes, the old one stays.

@@ -115,8 +115,8 @@ impl Studio {
         parent: &Path,
         wake: Wake,
     ) -> Result<Self> {
-        let folder = next_folder(preset);
-        let folder = std::path::absolute(parent.join(&folder)).unwrap_or(folder);
+        let folder = next_folder(parent, preset);
+        let folder = std::path::absolute(&folder).unwrap_or(folder);
         let mut studio = Self::open(&folder, source, settings.clone(), &mut Vec::new());
         studio.preset = preset.to_owned();
         let run = RunFile {
@@ -202,14 +202,11 @@ impl Studio {
         let Some(folder) = &self.folder else {
             return Vec::new();
         };
-        let mut all = snapshots::list(folder);
-        for (step, path) in checkpoint::list(folder) {
-            if !all.iter().any(|(known, _)| *known == step) {
-                all.push((step, path));
-            }
+        match snapshots::list(folder) {
+            // A run from the command line has checkpoints only.
+            none if none.is_empty() => checkpoint::list(folder),
+            all => all,
         }
-        all.sort();
-        all
     }
 
     /// Steps done so far.

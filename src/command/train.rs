@@ -68,7 +68,9 @@ pub fn run(args: Args, flags: Option<&ArgMatches>) -> Result<ExitCode> {
     if let Some(device) = args.device {
         settings.run.device = device;
     }
-    let folder = args.out.unwrap_or_else(|| next_folder(name));
+    let folder = args
+        .out
+        .unwrap_or_else(|| next_folder(Path::new("runs"), name));
     let run = RunFile {
         source: pictures::absolute(&source),
         preset: Some(name.to_owned()),

@@ -156,9 +156,9 @@ impl RunFolder {
     }
 }
 
-/// The first free folder `runs/NAME-001`, `runs/NAME-002`, … below the current one.
-pub fn next_folder(name: &str) -> PathBuf {
-    let path = |n: usize| Path::new("runs").join(format!("{name}-{n:03}"));
+/// The first free folder `NAME-001`, `NAME-002`, … in `parent`.
+pub fn next_folder(parent: &Path, name: &str) -> PathBuf {
+    let path = |n: usize| parent.join(format!("{name}-{n:03}"));
     (1..)
         .map(path)
         .find(|path| !path.exists())

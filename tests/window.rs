@@ -1,0 +1,234 @@
+//! The window without a screen: the same code as the program's, driven by labels, keys and time.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use egui::Key;
+use egui_kittest::Harness;
+use egui_kittest::kittest::{NodeT, Queryable};
+use patchlight::app::{App, Opening};
+use patchlight::session::folder::RunFile;
+use patchlight::session::run::Start;
+use patchlight::session::{Control, Job, train};
+use patchlight::settings::Settings;
+
+type Window = Harness<'static, Option<App>>;
+
+/// A window of 1280 × 800 points that keeps what it remembers in `home`.
+fn window(home: &Path, path: Option<PathBuf>) -> Window {
+    let opening = Opening {
+        path,
+        memory: Some(home.join("window.json")),
+        runs: Some(home.join("runs")),
+        ..Opening::default()
+    };
+    Harness::builder()
+        .with_size([1280.0, 800.0])
+        .with_max_steps(8)
+        .build_ui_state(
+            move |ui, app: &mut Option<App>| {
+                app.get_or_insert_with(|| {
+                    App::new(ui.ctx().clone(), opening.clone(), false).expect("a window")
+                })
+                .ui(ui);
+            },
+            None,
+        )
+}
+
+/// Draws frames until `there` says so.
+fn until(window: &mut Window, what: &str, there: impl Fn(&Window) -> bool) {
+    let end = Instant::now() + Duration::from_secs(90);
+    while Instant::now() < end {
+        window.step();
+        if there(window) {
+            window.step();
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    panic!("never seen: {what}");
+}
+
+fn sees(window: &Window, text: &str) -> bool {
+    window.query_all_by_label_contains(text).next().is_some()
+}
+
+fn press(window: &mut Window, label: &str) {
+    window.get_by_label(label).click();
+    window.step();
+    window.step();
+}
+
+/// A tiny run of two steps in `folder`, which has many more to go.
+fn tiny_run(folder: &Path) {
+    let mut settings = Settings::default();
+    for (key, value) in [
+        ("model.arch", "custom"),
+        ("model.dim", "24"),
+        ("model.depth", "2"),
+        ("model.heads", "3"),
+        ("model.patch", "8"),
+        ("views.global_size", "32"),
+        ("head.out_dim", "48"),
+        ("head.patch_out_dim", "48"),
+        ("head.hidden", "32"),
+        ("head.bottleneck", "16"),
+        ("run.batch", "8"),
+        ("run.epochs", "200"),
+        ("run.workers", "1"),
+        ("run.eval_every", "100000"),
+        ("run.checkpoint_every", "100000"),
+        ("data.images", "64"),
+        ("data.size", "32"),
+        ("data.knn_train", "16"),
+        ("data.knn_test", "16"),
+        ("run.device", "cpu"),
+    ] {
+        settings.set(key, value, "the test").unwrap();
+    }
+    settings.run.max_steps = 2;
+    let job = Job {
+        run: RunFile {
+            source: "parts".into(),
+            preset: None,
+            version: String::new(),
+        },
+        settings: settings.clone(),
+        folder: folder.to_owned(),
+        start: Start::Fresh,
+    };
+    let cpu = patchlight::device::choose("cpu").unwrap();
+    train(&job, &cpu, &Control::default(), &mut |_| ()).unwrap();
+    settings.run.max_steps = 0;
+    std::fs::write(folder.join("settings.toml"), settings.to_toml()).unwrap();
+}
+
+#[test]
+fn the_first_screen_says_what_this_is_and_explains_a_wrong_path() {
+    let home = tempfile::tempdir().unwrap();
+    let mut window = window(home.path(), None);
+    window.step();
+    assert!(sees(&window, "Watch a vision transformer learn"));
+    for label in ["Try the demo", "Open pictures…", "Open a run…"] {
+        window.get_by_label(label);
+    }
+    let field = window.get_by_label("or type a path");
+    field.focus();
+    window.step();
+    window
+        .get_by_role(egui::accesskit::Role::TextInput)
+        .type_text("/no/such/place");
+    window.step();
+    press(&mut window, "Open");
+    until(&mut window, "the reason", |w| sees(w, "/no/such/place"));
+}
+
+#[test]
+fn the_demo_goes_from_the_first_screen_to_patterns_picture_and_lab() {
+    let home = tempfile::tempdir().unwrap();
+    let mut window = window(home.path(), None);
+    window.step();
+    press(&mut window, "Try the demo");
+    until(&mut window, "patterns", |w| {
+        sees(w, "128 patterns in 512 pictures")
+    });
+    assert!(sees(&window, "wheel"));
+    // A patch of a card leads to its picture.
+    window
+        .query_all_by_label_contains("patch 0 of pattern")
+        .next()
+        .unwrap()
+        .click();
+    window.step();
+    until(&mut window, "neighbours", |w| {
+        sees(w, "Most alike in other pictures")
+    });
+    until(&mut window, "guesses", |w| sees(w, "The student guesses"));
+    for layer in ["Attention", "Colours", "Clusters", "Picture", "Similar"] {
+        press(&mut window, layer);
+    }
+    window.key_press(Key::Num3);
+    until(&mut window, "the lab's verdict", |w| {
+        sees(w, "of it the teacher's own doubt")
+    });
+    press(&mut window, "Clear");
+    assert!(sees(&window, "0 of 64 patches are hidden"));
+    press(&mut window, "Random");
+    until(&mut window, "another verdict", |w| {
+        sees(w, "of it the teacher's own doubt")
+    });
+    window.key_press(Key::Num4);
+    until(&mut window, "examples", |w| {
+        sees(w, "teacher's global crop 1")
+    });
+    press(&mut window, "Draw new examples");
+    window.key_press(Key::F1);
+    window.step();
+    assert!(sees(&window, "this list"));
+}
+
+#[test]
+fn a_run_goes_on_pauses_steps_stops_and_is_opened_again() {
+    let home = tempfile::tempdir().unwrap();
+    let folder = home.path().join("runs/tiny");
+    tiny_run(&folder);
+    let mut window = window(home.path(), Some(folder.clone()));
+    window.step();
+    until(&mut window, "its patterns", |w| sees(w, "patterns in"));
+    press(&mut window, "▶ Go on training");
+    until(&mut window, "steps", |w| sees(w, "pictures/s"));
+    window.key_press(Key::Space);
+    until(&mut window, "the pause", |w| sees(w, "paused"));
+    let step = |w: &Window| {
+        let line = w
+            .query_all_by_label_contains("now")
+            .filter_map(|n| n.value().or(n.accesskit_node().label()));
+        line.filter_map(|text| {
+            text.strip_prefix("step ")?
+                .split(',')
+                .next()?
+                .parse::<usize>()
+                .ok()
+        })
+        .max()
+    };
+    std::thread::sleep(Duration::from_millis(300));
+    window.step();
+    let held = step(&window).expect("a step");
+    press(&mut window, "Step");
+    until(&mut window, "one step", |w| step(w) == Some(held + 1));
+    std::thread::sleep(Duration::from_millis(300));
+    window.step();
+    assert_eq!(step(&window), Some(held + 1), "one step, not more");
+    // Closing asks first.
+    assert!(!window.state_mut().as_mut().unwrap().may_close());
+    window.step();
+    window.step();
+    press(&mut window, "Keep training");
+    press(&mut window, "⏹ Stop and save");
+    until(&mut window, "the end", |w| sees(w, "stopped and saved"));
+    assert!(window.state_mut().as_mut().unwrap().may_close());
+    drop(window);
+
+    let mut again = self::window(home.path(), Some(folder));
+    again.step();
+    until(&mut again, "its patterns", |w| sees(w, "patterns in"));
+    assert_eq!(step(&again), Some(held + 1));
+    press(&mut again, "patchlight");
+    assert!(sees(&again, "Recent runs") && sees(&again, "tiny"));
+}
+
+#[test]
+fn a_damaged_run_is_explained_and_the_window_lives_on() {
+    let home = tempfile::tempdir().unwrap();
+    let folder = home.path().join("runs/bad");
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::write(folder.join("run.json"), "{ torn").unwrap();
+    let mut window = window(home.path(), Some(folder));
+    window.step();
+    window.step();
+    assert!(sees(&window, "run.json is damaged"));
+    press(&mut window, "Try the demo");
+    until(&mut window, "patterns", |w| sees(w, "patterns in"));
+}

@@ -45,8 +45,10 @@ use crate::settings::{Settings, preset};
 pub struct Opening {
     /// A run, a weight file or pictures.
     pub path: Option<PathBuf>,
-    /// A graphics device that the window borrows.
-    pub shared: Option<egui_wgpu::WgpuSetupExisting>,
+    /// Where runs that are started here compute, as `--device` takes it; empty: as their settings say.
+    pub device: String,
+    /// The device that computes, for the window to draw with; none: the window opens its own.
+    pub graphics: Option<crate::device::Graphics>,
     /// What is missing on this machine, to be said on the first screen.
     pub banner: Option<String>,
     /// Where the window keeps what it remembers; none: the user's configuration folder.
@@ -88,6 +90,7 @@ pub struct App {
     moments: (Vec<(usize, PathBuf)>, usize),
     frames: Vec<Duration>,
     runs: Option<PathBuf>,
+    device: String,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -125,6 +128,7 @@ impl App {
             moments: (Vec::new(), usize::MAX),
             frames: Vec::new(),
             runs: opening.runs,
+            device: opening.device,
         };
         if let Some(path) = opening.path {
             app.open(&path);
@@ -245,7 +249,10 @@ impl App {
     }
 
     /// Starts a new run and shows it.
-    fn begin(&mut self, source: &str, preset: &str, settings: Settings, start: Start) {
+    fn begin(&mut self, source: &str, preset: &str, mut settings: Settings, start: Start) {
+        if !self.device.is_empty() && settings.run.device == "auto" {
+            settings.run.device.clone_from(&self.device);
+        }
         let wake = waker(&self.ctx);
         let here = PathBuf::from("runs");
         let runs = match &self.runs {

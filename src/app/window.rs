@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, anyhow};
 use egui::ViewportId;
 use egui_wgpu::winit::Painter;
-use egui_wgpu::{RendererOptions, WgpuConfiguration, WgpuSetup};
+use egui_wgpu::{RendererOptions, WgpuConfiguration, WgpuSetup, WgpuSetupExisting};
 use egui_winit::accesskit_winit;
 use winit::application::ApplicationHandler;
 use winit::dpi::LogicalSize;
@@ -177,8 +177,13 @@ impl Shell {
         let window = event_loop.create_window(attributes);
         let window = Arc::new(window.context("no window could be opened")?);
         let opening = self.opening.take().unwrap_or_default();
-        let setup = match opening.shared.clone() {
-            Some(existing) => WgpuSetup::Existing(existing),
+        let setup = match opening.graphics.clone() {
+            Some(graphics) => WgpuSetup::Existing(WgpuSetupExisting {
+                instance: graphics.instance,
+                adapter: graphics.adapter,
+                device: graphics.device,
+                queue: graphics.queue,
+            }),
             None => WgpuSetup::from_display_handle(event_loop.owned_display_handle()),
         };
         let configuration = WgpuConfiguration {

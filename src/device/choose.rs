@@ -26,6 +26,17 @@ pub struct Chosen {
     pub reason: String,
     /// True when it is Burn's CPU backend.
     pub is_cpu: bool,
+    /// The graphics device behind it, for a window to draw with; none on the CPU.
+    pub graphics: Option<Graphics>,
+}
+
+/// A graphics device that Burn has made and others may borrow.
+#[derive(Clone, Debug)]
+pub struct Graphics {
+    pub instance: wgpu::Instance,
+    pub adapter: wgpu::Adapter,
+    pub device: wgpu::Device,
+    pub queue: wgpu::Queue,
 }
 
 /// Why there is no device.
@@ -61,7 +72,7 @@ pub fn choose(request: &str) -> Result<Chosen, DeviceError> {
     let mut failures: Vec<DeviceError> = Vec::new();
     for adapter in order {
         match open(adapter) {
-            Ok(device) => {
+            Ok((device, graphics)) => {
                 for failure in &failures {
                     reason = format!("{reason}; passed over: {failure}");
                 }
@@ -70,6 +81,7 @@ pub fn choose(request: &str) -> Result<Chosen, DeviceError> {
                     name: title(adapter),
                     reason,
                     is_cpu: adapter.kind == Kind::Cpu,
+                    graphics,
                 });
             }
             Err(failure) => failures.push(failure),
@@ -146,19 +158,19 @@ fn title(adapter: &Adapter) -> String {
 }
 
 /// Devices opened so far: Burn sets a device up once in a process.
-static OPEN: Mutex<Vec<(String, Device)>> = Mutex::new(Vec::new());
+static OPEN: Mutex<Vec<(String, Device, Graphics)>> = Mutex::new(Vec::new());
 
-fn open(adapter: &Adapter) -> Result<Device, DeviceError> {
+fn open(adapter: &Adapter) -> Result<(Device, Option<Graphics>), DeviceError> {
     let Some(info) = &adapter.info else {
-        return Ok(Device::flex());
+        return Ok((Device::flex(), None));
     };
     let failed = |reason: String| DeviceError::Open {
         name: title(adapter),
         reason,
     };
     let mut open = OPEN.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some((_, device)) = open.iter().find(|(id, _)| *id == adapter.id) {
-        return Ok(device.clone());
+    if let Some((_, device, graphics)) = open.iter().find(|(id, ..)| *id == adapter.id) {
+        return Ok((device.clone(), Some(graphics.clone())));
     }
     let device = selector(adapter, info.device_type);
     let options = RuntimeOptions::try_default().map_err(|error| failed(error.to_string()))?;
@@ -173,15 +185,21 @@ fn open(adapter: &Adapter) -> Result<Device, DeviceError> {
             return Err(format!("Burn reaches {} in its place", found.name));
         }
         let device = Device::from(device);
-        try_out(&device).map(|()| device)
+        let graphics = Graphics {
+            instance: setup.instance,
+            adapter: setup.adapter,
+            device: setup.device,
+            queue: setup.queue,
+        };
+        try_out(&device).map(|()| (device, graphics))
     }));
     drop(loader);
-    let device = match opened {
+    let (device, graphics) = match opened {
         Ok(result) => result.map_err(failed)?,
         Err(_) => return Err(failed("its driver failed; see the message above".into())),
     };
-    open.push((adapter.id.clone(), device.clone()));
-    Ok(device)
+    open.push((adapter.id.clone(), device.clone(), graphics.clone()));
+    Ok((device, Some(graphics)))
 }
 
 /// What Burn calls the adapter.

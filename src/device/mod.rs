@@ -9,7 +9,7 @@ mod choose;
 mod list;
 mod messages;
 
-pub use choose::{Chosen, DeviceError, choose, preferred};
+pub use choose::{Chosen, DeviceError, Graphics, choose, preferred};
 pub use list::{Adapter, Api, Kind, adapters};
 
 /// Sets up what is the same for the whole process. Call it first thing in `main`.

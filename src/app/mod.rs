@@ -5,7 +5,9 @@
 
 mod atlas;
 mod bars;
+mod estimate;
 mod first;
+mod form;
 mod lab;
 mod log;
 mod look;

@@ -1,7 +1,8 @@
 //! What a run will need, before it starts.
 
 use crate::model::Parameters;
-use crate::settings::Settings;
+use crate::pretrain::Network;
+use crate::settings::{HeadNorm, Settings};
 
 /// Parameters of the backbone alone.
 pub fn backbone_parameters(student: &Parameters) -> usize {
@@ -40,3 +41,131 @@ pub fn training_bytes(settings: &Settings, parameters: usize) -> u64 {
         + prototypes;
     (4.0 * floats) as u64
 }
+
+/// Parameters that a network would have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Counts {
+    /// Student with its head.
+    pub student: usize,
+    /// Student without its head.
+    pub backbone: usize,
+}
+
+/// Counts the student's parameters from their shapes; nothing is built.
+pub fn parameters(settings: &Settings) -> Counts {
+    let size = |shape: &[usize]| shape.iter().fold(1, |all: usize, &n| all.saturating_mul(n));
+    let mut counts = Counts {
+        student: 0,
+        backbone: 0,
+    };
+    for spec in Network::student(settings).specs() {
+        let size = size(&spec.shape);
+        counts.student = counts.student.saturating_add(size);
+        if spec.name.starts_with("backbone.") {
+            counts.backbone = counts.backbone.saturating_add(size);
+        }
+    }
+    counts
+}
+
+/// Floating point operations (a multiplication and an addition are two) of the matrix products of
+/// one training step of a whole batch.
+///
+/// The teacher runs forward over the global crops. The student runs forward over all crops and
+/// backward, which costs twice as much again. Prototypes are compared with class tokens and
+/// masked patches only. The two sizes of `patchlight bench step` come out at 142 and 157 GFLOP/s
+/// of the same machine (benches/RESULTS.md), so the parts are weighed rightly.
+pub fn step_flops(settings: &Settings) -> f64 {
+    let (views, head) = (&settings.views, &settings.head);
+    let pictures = settings.run.batch as f64;
+    let globals = pictures * views.global_crops as f64;
+    let locals = pictures * views.local_crops as f64;
+    let global_tokens = tokens(settings, views.global_size);
+    let local_tokens = tokens(settings, views.local_size);
+    let global_crop = crop_flops(settings, global_tokens);
+
+    let ratios = &settings.mask.ratio;
+    let masked = ratios.iter().sum::<f64>() / ratios.len().max(1) as f64;
+    let masked_rows = globals * masked * (global_tokens - 1.0);
+    let (teacher_class, student_class) = (globals, globals + locals);
+    // Batch norm needs every token; see Trainer::study.
+    let student_rows = match head.norm {
+        HeadNorm::Batch => globals * global_tokens + locals * local_tokens,
+        HeadNorm::None | HeadNorm::Layer => student_class + masked_rows,
+    };
+    let prototypes = 2.0 * head.bottleneck as f64;
+    let (class, patch) = (
+        prototypes * head.out_dim as f64,
+        prototypes * head.patch_out_dim as f64,
+    );
+    let teacher = globals * (global_crop + global_tokens * head_flops(settings))
+        + teacher_class * class
+        + masked_rows * patch;
+    let student = globals * global_crop
+        + locals * crop_flops(settings, local_tokens)
+        + student_rows * head_flops(settings)
+        + student_class * class
+        + masked_rows * patch;
+    teacher + 3.0 * student
+}
+
+/// Seconds of a step on a device that computes `flops_per_second`; infinite where it computes
+/// nothing.
+pub fn seconds_per_step(settings: &Settings, flops_per_second: f64) -> f64 {
+    match flops_per_second > 0.0 {
+        true => step_flops(settings) / flops_per_second,
+        false => f64::INFINITY,
+    }
+}
+
+/// Steps that the run will do: its epochs, or run.max_steps where that is fewer.
+pub fn total_steps(settings: &Settings, steps_per_epoch: usize) -> usize {
+    let all = settings.run.epochs.saturating_mul(steps_per_epoch);
+    match settings.run.max_steps {
+        0 => all,
+        limit => all.min(limit),
+    }
+}
+
+/// Seconds of the whole run without its evaluations, at most run.max_minutes.
+pub fn run_seconds(settings: &Settings, steps_per_epoch: usize, flops_per_second: f64) -> f64 {
+    let steps = total_steps(settings, steps_per_epoch);
+    let all = steps as f64 * seconds_per_step(settings, flops_per_second);
+    match settings.run.max_minutes {
+        minutes if minutes > 0.0 => all.min(60.0 * minutes),
+        _ => all,
+    }
+}
+
+/// Tokens of a crop, the class token among them.
+fn tokens(settings: &Settings, side: usize) -> f64 {
+    let patches = side / settings.model.patch.max(1);
+    (patches * patches + 1) as f64
+}
+
+/// Forward pass of the backbone over one crop of `tokens`.
+fn crop_flops(settings: &Settings, tokens: f64) -> f64 {
+    let (dim, depth, _) = settings.model.resolved();
+    let (dim, depth) = (dim as f64, depth as f64);
+    let patch = (settings.model.patch * settings.model.patch) as f64;
+    let hidden = dim * settings.model.mlp_ratio;
+    let embed = (tokens - 1.0) * 3.0 * patch * dim;
+    // Queries, keys, values and the projection; both layers of the MLP; scores and their sum.
+    let block = tokens * (4.0 * dim * dim + 2.0 * dim * hidden) + 2.0 * tokens * tokens * dim;
+    2.0 * (embed + depth * block)
+}
+
+/// Forward pass of the head over one token, up to the bottleneck.
+fn head_flops(settings: &Settings) -> f64 {
+    let (dim, _, _) = settings.model.resolved();
+    let head = &settings.head;
+    let (dim, hidden, out) = (dim as f64, head.hidden as f64, head.bottleneck as f64);
+    let products = match head.layers {
+        0 | 1 => dim * out,
+        layers => dim * hidden + (layers - 2) as f64 * hidden * hidden + hidden * out,
+    };
+    2.0 * products
+}
+
+#[cfg(test)]
+mod tests;

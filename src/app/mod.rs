@@ -93,6 +93,8 @@ pub struct App {
     frames: Vec<Duration>,
     runs: Option<PathBuf>,
     device: String,
+    /// Operations a second that training was measured to make here; 0 while not known.
+    speed: f64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -131,6 +133,7 @@ impl App {
             frames: Vec::new(),
             runs: opening.runs,
             device: opening.device,
+            speed: 0.0,
         };
         if let Some(path) = opening.path {
             app.open(&path);
@@ -166,12 +169,13 @@ impl App {
                 Told::Warning(text) => self.log.add(Level::Warning, text),
                 Told::Survey(Ok(survey)) => {
                     self.banner = None;
-                    match Setup::new(*survey) {
+                    match Setup::new(*survey, self.through()) {
                         Ok(setup) => self.screen = Screen::Setup(Box::new(setup)),
                         Err(error) => self.complain(format!("{error:#}")),
                     }
                 }
                 Told::Survey(Err(error)) => self.complain(error),
+                Told::Speed(speed) => self.speed = speed,
                 other => {
                     if let Screen::Studio(studio) = &mut self.screen {
                         studio.told(other, &self.ctx);
@@ -214,17 +218,16 @@ impl App {
                 Screen::Studio(studio) => studio.source.clone(),
                 Screen::First(_) | Screen::Setup(_) => DEMO.to_owned(),
             };
-            let settings = Checkpoint::read(path)
-                .map(|c| c.settings)
-                .unwrap_or_default();
-            let studio = Studio::open(path, &source, settings, &mut asks);
-            self.screen = Screen::Studio(Box::new(studio));
+            self.look_through(path, &source);
         } else if self.is_running() {
             self.complain(format!(
                 "a run is going on; stop it before {shown} is opened"
             ));
         } else {
             asks.push(Ask::Survey(path.display().to_string()));
+            if self.speed == 0.0 {
+                asks.push(Ask::Speed);
+            }
         }
         asks.into_iter().for_each(|ask| self.looker.ask(ask));
     }
@@ -237,7 +240,7 @@ impl App {
         let Screen::Setup(setup) = &mut self.screen else {
             return;
         };
-        match setup.ui(ui, self.banner.as_deref()) {
+        match setup.ui(ui, self.banner.as_deref(), self.speed) {
             Some(Chosen::Back) => {
                 self.banner = None;
                 self.screen = Screen::First(First::default());
@@ -246,8 +249,33 @@ impl App {
                 let (source, preset, settings) = setup.job();
                 self.begin(&source, &preset, settings, Start::Fresh);
             }
+            Some(Chosen::Look) => {
+                let through = setup.through().map(Path::to_owned).unwrap_or_default();
+                let (source, ..) = setup.job();
+                self.look_through(&through, &source);
+            }
             None => {}
         }
+    }
+
+    /// What is looked through now, if anything is.
+    fn through(&self) -> Option<PathBuf> {
+        match &self.screen {
+            Screen::Studio(studio) => Some(studio.weights.clone()),
+            _ => None,
+        }
+    }
+
+    fn look_through(&mut self, weights: &Path, source: &str) {
+        let mut asks = Vec::new();
+        let settings = Checkpoint::read(weights).map(|c| c.settings);
+        let mut studio = Studio::open(weights, source, settings.unwrap_or_default(), &mut asks);
+        if weights.as_os_str() == "demo" {
+            studio.title = "the demo".into();
+        }
+        self.banner = None;
+        self.screen = Screen::Studio(Box::new(studio));
+        asks.into_iter().for_each(|ask| self.looker.ask(ask));
     }
 
     /// Starts a new run and shows it.
@@ -581,7 +609,8 @@ fn panel(
             }
             return;
         }
-        Tab::Curves | Tab::Settings => return,
+        Tab::Settings => return studio.settings_ui(ui),
+        Tab::Curves => return,
         Tab::Patterns | Tab::Look | Tab::Lab => {}
     }
     let (Some(gallery), Some(atlas)) = (&studio.gallery, &studio.atlas) else {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use anyhow::Result;
 
 use super::atlas::Atlas;
+use super::form::Form;
 use super::lab::Lab;
 use super::log::{Level, Log};
 use super::look::Look;
@@ -48,6 +49,7 @@ pub struct Studio {
     pub look: Look,
     pub lab: Lab,
     pub views: Views,
+    form: Form,
     live: Option<Live>,
     /// Step of the last look that was asked for.
     looked: Option<usize>,
@@ -69,7 +71,6 @@ impl Studio {
             weights: weights.to_owned(),
             source: source.to_owned(),
             preset: "demo".into(),
-            settings,
             history: History::default(),
             phase: String::new(),
             failure: None,
@@ -83,6 +84,8 @@ impl Studio {
             look: Look::default(),
             lab: Lab::default(),
             views: Views::default(),
+            form: form_of(&settings, "demo"),
+            settings,
             live: None,
             looked: None,
             paused: false,
@@ -97,6 +100,7 @@ impl Studio {
         let (run, settings) = crate::session::folder::RunFolder::read(folder)?;
         let mut studio = Self::open(folder, &run.source, settings, asks);
         studio.preset = run.preset.unwrap_or_else(|| "photos".into());
+        studio.form = form_of(&studio.settings, &studio.preset);
         studio.history = History::read(folder).unwrap_or_default();
         studio.folder = Some(folder.to_owned());
         studio.phase = "not running".into();
@@ -119,6 +123,7 @@ impl Studio {
         let folder = std::path::absolute(&folder).unwrap_or(folder);
         let mut studio = Self::open(&folder, source, settings.clone(), &mut Vec::new());
         studio.preset = preset.to_owned();
+        studio.form = form_of(&studio.settings, preset);
         let run = RunFile {
             source: crate::session::pictures::absolute(source),
             preset: Some(preset.to_owned()),
@@ -190,6 +195,28 @@ impl Studio {
         }
     }
 
+    /// The form with this run's settings; what is changed there is told to the run.
+    pub fn settings_ui(&mut self, ui: &mut egui::Ui) {
+        let theme = super::theme::of(ui);
+        ui.label(egui::RichText::new(match self.is_running() {
+            true => "Settings with the tag “live” change from the next step on, with a mark on the curves.",
+            false => "Settings of this run. Those with the tag “live” can change while it goes on.",
+        }).color(theme.faint));
+        egui::ScrollArea::vertical()
+            .auto_shrink(false)
+            .show(ui, |ui| {
+                ui.set_max_width(760.0);
+                // Nothing can be edited where nothing runs: the form shows the same rows, all greyed.
+                let running = self.is_running();
+                let changes = ui
+                    .add_enabled_ui(running, |ui| self.form.ui(ui, true))
+                    .inner;
+                for (key, text) in changes {
+                    self.change(key, &text);
+                }
+            });
+    }
+
     /// Saves and stops, and waits until that is done.
     pub fn finish(&mut self) {
         if let Some(mut live) = self.live.take() {
@@ -252,6 +279,7 @@ impl Studio {
                     );
                     log.add(Level::Info, text);
                     let _ = self.settings.set(&change.key, &change.to, "");
+                    self.form = form_of(&self.settings, &self.preset);
                 }
                 Event::Checkpoint { step, path } => {
                     log.add(
@@ -362,7 +390,7 @@ impl Studio {
                 }
             }
             Told::Views(shown) => self.views.take(ctx, Arc::from(shown), true),
-            Told::Survey(_) | Told::Warning(_) | Told::Busy(_) => {}
+            Told::Survey(_) | Told::Speed(_) | Told::Warning(_) | Told::Busy(_) => {}
         }
     }
 
@@ -389,4 +417,13 @@ impl Studio {
             }
         }
     }
+}
+
+/// A form that holds `settings` and knows the preset they began with.
+fn form_of(settings: &Settings, preset: &str) -> Form {
+    let base = crate::settings::preset(preset).and_then(|preset| preset.settings());
+    let mut form = Form::new(base.unwrap_or_default(), preset);
+    // Settings that a run has were checked when it began.
+    let _ = form.load_toml(&settings.to_toml(), "the run");
+    form
 }

@@ -140,6 +140,23 @@ fn bench_step_here(
     })
 }
 
+/// Floating point operations a second that training makes on `chosen`, from a few small steps: what an
+/// estimate of a run's time needs.
+///
+/// # Errors
+/// None with these settings; those of [`bench_step`] in name.
+pub fn measure_speed(chosen: &Chosen) -> Result<f64> {
+    let all = sizes();
+    let Some(size) = all.first() else {
+        return Ok(0.0);
+    };
+    let mut size = size.clone();
+    size.settings.run.batch = 8;
+    (size.settings.head.out_dim, size.settings.head.patch_out_dim) = (1024, 1024);
+    let bench = bench_step(&size, chosen, 1, 3)?;
+    Ok(super::estimate::step_flops(&size.settings) / bench.median())
+}
+
 /// Peak resident memory of this process, from Linux's `/proc`.
 pub fn peak_memory() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;

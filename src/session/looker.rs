@@ -13,11 +13,11 @@ use std::thread::JoinHandle;
 use anyhow::{Context, Result};
 
 use super::checkpoint::Checkpoint;
-use super::encoder;
 use super::gallery::{Gallery, How, Reference};
 use super::knn::open_checkpoint;
 use super::pictures::open_whole;
 use super::survey::Survey;
+use super::{bench, encoder};
 use super::{snapshots, views_preview};
 use crate::device;
 use crate::explore::Encoder;
@@ -33,6 +33,8 @@ const KEPT_BYTES: usize = 384 << 20;
 pub enum Ask {
     /// Describe a source.
     Survey(String),
+    /// Measure how fast training is here.
+    Speed,
     /// Look through the network at `path` at the pictures of `source`.
     Open { path: PathBuf, source: String },
     /// Look through the networks of a session that goes on, at the pictures of `source`. With `run`, a run's
@@ -65,6 +67,8 @@ pub enum Ask {
 /// An answer.
 pub enum Told {
     Survey(Result<Box<Survey>, String>),
+    /// Operations a second; 0 where it cannot be told beforehand.
+    Speed(f64),
     Gallery(Arc<Gallery>),
     Attention {
         picture: usize,
@@ -212,6 +216,15 @@ impl Eye {
                 let is_cpu = device::choose("auto").map_or(true, |chosen| chosen.is_cpu);
                 let survey = Survey::of(&spec, is_cpu).map(Box::new);
                 self.say(Told::Survey(survey.map_err(|error| format!("{error:#}"))));
+            }
+            Ask::Speed => {
+                let chosen = device::choose("auto")?;
+                // A GPU would first compile for longer than this is worth.
+                let speed = match chosen.is_cpu {
+                    true => bench::measure_speed(&chosen)?,
+                    false => 0.0,
+                };
+                self.say(Told::Speed(speed));
             }
             Ask::Open { path, source } => {
                 self.say(Told::Busy("opening the network"));
@@ -414,6 +427,7 @@ fn newest(asks: Vec<Ask>) -> Vec<Ask> {
         Ask::Attention { .. } => 3,
         Ask::Guess { .. } => 4,
         Ask::Views { .. } => 5,
+        Ask::Speed => 6,
     };
     let mut kept: Vec<Ask> = Vec::new();
     for ask in asks {

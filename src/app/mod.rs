@@ -5,6 +5,7 @@
 
 mod atlas;
 mod bars;
+mod curves;
 mod estimate;
 mod first;
 mod form;

@@ -434,7 +434,13 @@ impl App {
                 }
             });
             ui.separator();
-            panel(ui, studio, &mut self.log, self.busy, self.gpu, &mut asks);
+            let moments = &self.moments.0;
+            panel(
+                ui,
+                studio,
+                (&mut self.log, self.busy, moments, self.gpu),
+                &mut asks,
+            );
         });
         asks.into_iter().for_each(|ask| self.looker.ask(ask));
         if let Some(pressed) = pressed {
@@ -591,9 +597,7 @@ impl App {
 fn panel(
     ui: &mut Ui,
     studio: &mut Studio,
-    log: &mut Log,
-    busy: &str,
-    gpu: bool,
+    (log, busy, moments, gpu): (&mut Log, &str, &[(usize, PathBuf)], bool),
     asks: &mut Vec<Ask>,
 ) {
     let temperature = studio.temperature();
@@ -611,7 +615,16 @@ fn panel(
             return;
         }
         Tab::Settings => return studio.settings_ui(ui),
-        Tab::Curves => return,
+        Tab::Curves => {
+            if let Some(step) = studio.curves_ui(ui, log) {
+                let away = |moment: &&(usize, PathBuf)| moment.0.abs_diff(step);
+                let nearest = moments.iter().min_by_key(away).cloned();
+                if nearest.is_some() {
+                    studio.go_to(nearest, asks);
+                }
+            }
+            return;
+        }
         Tab::Patterns | Tab::Look | Tab::Lab => {}
     }
     let (Some(gallery), Some(atlas)) = (&studio.gallery, &studio.atlas) else {

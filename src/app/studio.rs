@@ -6,6 +6,7 @@ use std::sync::Arc;
 use anyhow::Result;
 
 use super::atlas::Atlas;
+use super::curves::{Curves, Export, csv};
 use super::form::Form;
 use super::lab::Lab;
 use super::log::{Level, Log};
@@ -49,8 +50,11 @@ pub struct Studio {
     pub look: Look,
     pub lab: Lab,
     pub views: Views,
+    pub curves: Curves,
     form: Form,
     live: Option<Live>,
+    /// What became of the last export.
+    said: String,
     /// Step of the last look that was asked for.
     looked: Option<usize>,
     paused: bool,
@@ -84,9 +88,11 @@ impl Studio {
             look: Look::default(),
             lab: Lab::default(),
             views: Views::default(),
+            curves: Curves::default(),
             form: form_of(&settings, "demo"),
             settings,
             live: None,
+            said: String::new(),
             looked: None,
             paused: false,
         }
@@ -193,6 +199,37 @@ impl Studio {
         if let Some(live) = &self.live {
             live.control.change(key, text);
         }
+    }
+
+    /// The curves; says which moment of the past was asked for.
+    pub fn curves_ui(&mut self, ui: &mut egui::Ui, log: &mut Log) -> Option<usize> {
+        let prototypes = self.prototypes();
+        let asked = self.curves.ui(ui, &self.history, prototypes, self.past);
+        if let Some(export) = self.curves.take_request() {
+            let folder = self.folder.clone().unwrap_or_default();
+            let (path, done) = match export {
+                Export::Csv => {
+                    let path = folder.join("curves.csv");
+                    let done = std::fs::write(&path, csv(&self.history)).map_err(Into::into);
+                    (path, done)
+                }
+                Export::Png => {
+                    let path = folder.join("curves.png");
+                    let done = self.curves.save_png(&path);
+                    (path, done)
+                }
+            };
+            let path = std::path::absolute(&path).unwrap_or(path);
+            self.said = match done {
+                Ok(()) => format!("saved {}", path.display()),
+                Err(error) => format!("cannot write {}: {error:#}", path.display()),
+            };
+            log.add(Level::Info, self.said.clone());
+        }
+        if !self.said.is_empty() {
+            ui.weak(&self.said);
+        }
+        asked
     }
 
     /// The form with this run's settings; what is changed there is told to the run.

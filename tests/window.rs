@@ -131,7 +131,7 @@ fn the_demo_goes_from_the_first_screen_to_patterns_picture_and_lab() {
     window.step();
     press(&mut window, "Try the demo");
     until(&mut window, "patterns", |w| {
-        sees(w, "128 patterns in 512 pictures")
+        sees(w, "128 patterns in 256 pictures")
     });
     assert!(sees(&window, "wheel"));
     // A patch of a card leads to its picture.

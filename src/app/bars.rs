@@ -118,8 +118,8 @@ pub fn transport(ui: &mut Ui, studio: &Studio, busy: &str) -> Option<Pressed> {
                 pressed = Some(Pressed::Theme);
             }
             if !busy.is_empty() {
-                ui.weak(busy);
-                ui.spinner();
+                // No spinner: it would draw sixty frames a second beside the training.
+                ui.weak(format!("{busy} …"));
             }
         });
     });

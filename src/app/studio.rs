@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use anyhow::Result;
 
@@ -58,7 +59,17 @@ pub struct Studio {
     /// Step of the last look that was asked for.
     looked: Option<usize>,
     paused: bool,
+    /// When the last look was asked for, how long it took, and since when there was none.
+    asked_at: Instant,
+    look_took: Duration,
+    rested: Instant,
 }
+
+/// A run has this many times a look's time for itself before the next: looks cost it 3 % at most.
+const LOOK_SHARE: u32 = 33;
+
+/// Steps in which looks come more often than that.
+const FIRST_LOOKS: usize = 60;
 
 impl Studio {
     /// The network in `weights` (a run's folder, a checkpoint, a weight file, `demo`), to look at the pictures
@@ -95,6 +106,9 @@ impl Studio {
             said: String::new(),
             looked: None,
             paused: false,
+            asked_at: Instant::now(),
+            look_took: Duration::ZERO,
+            rested: Instant::now(),
         }
     }
 
@@ -357,14 +371,18 @@ impl Studio {
         let due = match (self.looked, now) {
             (_, None) => false,
             (None, Some(_)) => true,
-            // Looks are close together at the start, when most happens.
+            (Some(last), Some(now)) if self.paused => now != last,
+            // The first looks are close together, since most happens then; later ones may cost the run no
+            // more than a small share of its time.
             (Some(last), Some(now)) => {
                 let every = self.settings.run.look_every.min((now / 4).max(10));
-                now >= last + every || (self.paused && now != last)
+                let spared = self.rested.elapsed() > self.look_took * LOOK_SHARE;
+                now >= last + every && (spared || now < FIRST_LOOKS)
             }
         };
         if due {
             self.looked = now;
+            self.asked_at = Instant::now();
             live.control.weights.ask();
             live.control.wake();
         }
@@ -411,6 +429,8 @@ impl Studio {
                     self.picked = Picked::default();
                 }
                 self.gallery = Some(gallery);
+                self.look_took = self.asked_at.elapsed();
+                self.rested = Instant::now();
             }
             Told::Attention {
                 picture,

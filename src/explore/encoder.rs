@@ -195,11 +195,31 @@ impl Encoder {
     /// The prototype is the most likely one of the teacher's target, that is after centring:
     /// without it the few prototypes that every token is a little nearer to would hide the rest.
     /// Empty where the network has no head.
-    pub fn assign(&self, pictures: &[Picture], of: Of) -> (Vec<u32>, Vec<f32>) {
+    pub fn assign(&self, pictures: &[Picture], of: Of) -> Assigned {
+        let tokens = self.tokens(pictures, self.last_block(), Tokens::Normed);
+        self.assign_tokens(tokens, of)
+    }
+
+    /// The plain patch tokens of the last block, `[pictures, patches, dim]`, and the prototype of every patch, by
+    /// one way through the network.
+    pub fn tokens_and_prototypes(&self, pictures: &[Picture]) -> (Tensor<3>, Assigned) {
+        let patches = self.upload(pictures);
+        let x = self
+            .vit
+            .tokens_after(&self.weights, &patches, self.last_block());
+        let shape = [pictures.len(), self.patches() + 1, self.vit.dim];
+        let normed = self.vit.finish(&self.weights, x.clone(), pictures.len());
+        let assigned = self.assign_tokens(normed.reshape(shape), Of::Patches);
+        let [images, count, dim] = shape;
+        let plain = standardise(x).reshape(shape);
+        (plain.slice([0..images, 1..count, 0..dim]), assigned)
+    }
+
+    /// Prototypes of normed tokens, `[pictures, 1 + patches, dim]`.
+    fn assign_tokens(&self, tokens: Tensor<3>, of: Of) -> Assigned {
         let Some(Prototypes { head, centres }) = &self.prototypes else {
             return (Vec::new(), Vec::new());
         };
-        let tokens = self.tokens(pictures, self.last_block(), Tokens::Normed);
         let [images, count, dim] = tokens.dims();
         let (rows, from) = match of {
             Of::Patches => (1..count, &centres.patch),
@@ -238,6 +258,9 @@ impl Encoder {
         Patches::new(&planes, shape, self.vit.patch, &self.device)
     }
 }
+
+/// Prototypes, and the cosines to them.
+pub type Assigned = (Vec<u32>, Vec<f32>);
 
 /// What has a prototype.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -3,7 +3,7 @@
 //! without asking a network again.
 
 use std::ops::ControlFlow;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use anyhow::{Result, ensure};
 use half::f16;
@@ -19,10 +19,10 @@ use crate::model::download;
 use super::pictures::Subset;
 
 /// Patches of the fixed set, about: enough for patterns, few enough for a look in a second.
-const PATCHES: usize = 32_768;
+const PATCHES: usize = 16_384;
 
 /// Bounds of the number of its pictures.
-const PICTURES: (usize, usize) = (48, 512);
+const PICTURES: (usize, usize) = (48, 256);
 
 /// Patches shown of a pattern.
 pub const CHOICES: usize = 24;
@@ -31,6 +31,8 @@ pub const CHOICES: usize = 24;
 pub struct Reference {
     source: Arc<dyn Source>,
     pictures: Arc<Vec<ReferencePicture>>,
+    /// What every patch shows, where the source knows parts: made once, since it does not change.
+    shown: OnceLock<Option<Shown>>,
 }
 
 /// One of them.
@@ -80,7 +82,15 @@ impl Reference {
             indices,
         });
         let pictures = Arc::new(pictures);
-        Ok((Reference { source, pictures }, failures))
+        let shown = OnceLock::new();
+        Ok((
+            Reference {
+                source,
+                pictures,
+                shown,
+            },
+            failures,
+        ))
     }
 
     pub fn len(&self) -> usize {
@@ -219,33 +229,34 @@ impl Gallery {
         let block = encoder.block(how.block)?;
         let (patches, dim) = (encoder.patches(), encoder.vit.dim);
         let views: Vec<Picture> = reference.views().cloned().collect();
+        let mut heads = encoder.prototypes.as_ref().map(|prototypes| {
+            let head = &prototypes.head;
+            let kinds = if head.shared {
+                head.out
+            } else {
+                head.patch_out
+            };
+            empty_bank(views.len(), patches, kinds)
+        });
         let mut tokens: Vec<f32> = Vec::with_capacity(views.len() * patches * dim);
         for batch in views.chunks(encoder.batch()) {
-            tokens.extend(download(patch_tokens(encoder, batch, block)));
+            let (plain, (ids, values)) = match block == encoder.last_block() {
+                true => encoder.tokens_and_prototypes(batch),
+                false => (
+                    patch_tokens(encoder, batch, block),
+                    encoder.assign(batch, Of::Patches),
+                ),
+            };
+            tokens.extend(download(plain));
+            if let Some(heads) = &mut heads {
+                heads.ids.extend(ids);
+                heads.values.extend(values);
+            }
             ensure!(go(), "stopped");
         }
         let before = before.filter(|old| {
             old.grid == encoder.grid() && old.pictures.len() == views.len() && old.how == how
         });
-        let heads = match &encoder.prototypes {
-            None => None,
-            Some(prototypes) => {
-                let head = &prototypes.head;
-                let kinds = if head.shared {
-                    head.out
-                } else {
-                    head.patch_out
-                };
-                let mut bank = empty_bank(views.len(), patches, kinds);
-                for batch in views.chunks(encoder.batch()) {
-                    let (ids, values) = encoder.assign(batch, Of::Patches);
-                    bank.ids.extend(ids);
-                    bank.values.extend(values);
-                    ensure!(go(), "stopped");
-                }
-                Some(bank)
-            }
-        };
         let prototypes = heads.as_ref().map(best_patches).unwrap_or_default();
         let (mut bank, kept) = match how.group {
             Group::Prototypes => {
@@ -272,7 +283,13 @@ impl Gallery {
                 (bank, kept)
             }
         };
-        let shown = Shown::of(encoder, &*reference.source, &bank)?;
+        let shown = match reference.shown.get() {
+            Some(shown) => shown,
+            None => {
+                let shown = Shown::of(encoder, &*reference.source, &bank)?;
+                reference.shown.get_or_init(|| shown)
+            }
+        };
         let found = patterns(
             &bank,
             &*reference.source,

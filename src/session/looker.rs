@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
+use std::time::Instant;
 
 use anyhow::{Context, Result};
 
@@ -357,14 +358,17 @@ impl Eye {
                 let before = before.min_by_key(|g| g.step.abs_diff(shown.step)).cloned();
                 let closing = self.closing.clone();
                 let go = move || !closing.load(Ordering::SeqCst);
-                Arc::new(Gallery::of(
+                let began = Instant::now();
+                let gallery = Gallery::of(
                     &shown.encoder,
                     &shown.reference,
                     shown.step,
                     self.how,
                     before.as_deref(),
                     &go,
-                )?)
+                )?;
+                log::debug!("look at step {}: {:.2?}", shown.step, began.elapsed());
+                Arc::new(gallery)
             }
         };
         self.galleries.insert(shown.step, gallery.clone());
@@ -447,7 +451,7 @@ pub(super) fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::{Duration, Instant};
+    use std::time::Duration;
 
     /// Waits for an answer that `wanted` takes.
     fn wait<T>(looker: &Looker, mut wanted: impl FnMut(Told) -> Option<T>) -> T {

@@ -5,23 +5,22 @@
 
 mod csv;
 mod panels;
+mod plans;
+mod plot;
 mod thin;
 
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use egui::{
-    Color32, EventFilter, Id, Key, Modifiers, RichText, Role, Slider, TextStyle, WidgetInfo,
-};
-use egui_plot::{
-    Corner, HLine, HoverPosition, Legend, Line, LineStyle, Plot, PlotPoints, Points, VLine,
-};
+use egui::Slider;
 
-use super::theme::{self, Theme};
+use super::theme;
 use crate::session::history::{Change, History};
 use crate::session::plots;
 pub use csv::csv;
-use panels::{GROUPS, Panel, View};
+use panels::{Panel, View};
+use plans::GROUPS;
+use plot::Frame;
 
 /// A curve is made anew at most this often while a long run goes on.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -138,6 +137,8 @@ impl Curves {
             .id_salt("curves")
             .auto_shrink([false, true])
             .show(ui, |ui| {
+                // The last label of an axis stands half beside it.
+                ui.set_max_width(ui.available_width() - 2.0 * theme::SPACE[2]);
                 for row in panels.chunks(columns) {
                     ui.columns(columns, |cells| {
                         for (cell, panel) in cells.iter_mut().zip(row) {
@@ -175,7 +176,9 @@ impl Curves {
     fn controls(&mut self, ui: &mut egui::Ui) {
         let before = (self.view.log_x, self.view.log_y);
         ui.horizontal_wrapped(|ui| {
-            let smoothing = Slider::new(&mut self.view.span, 1..=1000).logarithmic(true);
+            let smoothing = Slider::new(&mut self.view.span, 1..=1000)
+                .logarithmic(true)
+                .trailing_fill(true);
             ui.add(smoothing.suffix(" steps").text("Smoothing"))
                 .on_hover_text(
                     "Moving average over about so many steps; 1 shows the bare numbers.",
@@ -267,167 +270,6 @@ fn marks(history: &History, view: &View) -> Marks {
         checkpoints: apart(&mut history.checkpoints.iter().copied()),
         evals: apart(&mut history.evals.iter().map(|e| e.step)),
         changes: changes.map(|c| (view.x(c.step), name(c))).collect(),
-    }
-}
-
-/// What all plots of a frame share.
-struct Frame<'a> {
-    curves: &'a Curves,
-    history: &'a History,
-    cursor: Option<usize>,
-    link: Id,
-    height: f32,
-    full: (f64, f64),
-}
-
-impl Frame<'_> {
-    /// One plot under its title; the step it asks for, and what is seen of the x axis.
-    fn plot(&self, ui: &mut egui::Ui, panel: &Panel) -> (Option<usize>, (f64, f64)) {
-        let theme = theme::of(ui);
-        let plan = panel.plan;
-        ui.horizontal(|ui| {
-            let title = ui.label(RichText::new(plan.title).strong());
-            ui.label(RichText::new(plan.unit).small().color(theme.faint));
-            if !plan.note.is_empty() {
-                title.on_hover_text(plan.note);
-            }
-        });
-        if plan.group == 0 {
-            ui.label(RichText::new(plan.note).small().color(theme.faint));
-        }
-        let (log_x, log_y) = (self.curves.view.log_x, panel.log);
-        let axis = |log: bool, value: f64| match log {
-            true => panels::number(10f64.powf(value)),
-            false => panels::number(value),
-        };
-        let mut plot = Plot::new(plan.title)
-            .id(self.link.with(plan.title))
-            .height(self.height)
-            .link_axis(self.link, [true, false])
-            .link_cursor(self.link, [true, false])
-            .allow_scroll(false)
-            .allow_zoom([true, false])
-            .allow_drag([true, false])
-            .set_margin_fraction(egui::vec2(0.01, 0.08))
-            .include_x(self.full.0)
-            .include_x(self.full.1)
-            .y_axis_min_width(44.0)
-            .x_axis_formatter(move |mark, _| axis(log_x, mark.value))
-            .y_axis_formatter(move |mark, _| axis(log_y, mark.value))
-            .cursor_color(theme.faint)
-            .label_formatter(|at| Some(self.label(panel, at)));
-        if panel.curves.len() > 1 || !panel.levels.is_empty() {
-            let legend = Legend::default().text_style(TextStyle::Small);
-            plot = plot.legend(legend.position(Corner::RightTop));
-        }
-        if self.curves.whole {
-            plot = plot.reset();
-        }
-        let shown = plot.show(ui, |plot| self.draw(plot, panel, &theme));
-        let response = shown.response;
-        response.widget_info(|| {
-            let text = format!("{}, curves over the steps", plan.title);
-            WidgetInfo::labeled(Role::Figure, true, text)
-        });
-        let view = &self.curves.view;
-        let mut asked = None;
-        if let Some(at) = response
-            .interact_pointer_pos()
-            .filter(|_| response.clicked())
-        {
-            asked = Some(view.step(shown.transform.value_from_position(at).x));
-        }
-        if response.has_focus() {
-            let edge = egui::Stroke::new(2.0, theme.accent);
-            let inside = egui::StrokeKind::Inside;
-            ui.painter().rect_stroke(response.rect, 2.0, edge, inside);
-            asked = asked.or(self.keys(ui, response.id));
-        }
-        let last = self.history.last_step().unwrap_or_default();
-        let bounds = shown.transform.bounds();
-        (
-            asked.map(|step| step.min(last)),
-            (bounds.min()[0], bounds.max()[0]),
-        )
-    }
-
-    /// Moves the cursor by a step, or with Shift by a hundredth of the run.
-    fn keys(&self, ui: &egui::Ui, id: Id) -> Option<usize> {
-        let filter = EventFilter {
-            horizontal_arrows: true,
-            ..EventFilter::default()
-        };
-        ui.memory_mut(|memory| memory.set_focus_lock_filter(id, filter));
-        let last = self.history.last_step().unwrap_or_default();
-        let (from, wide) = (self.cursor.unwrap_or(last), (last / 100).max(1));
-        ui.input_mut(|input| {
-            for (modifiers, by) in [(Modifiers::SHIFT, wide), (Modifiers::NONE, 1)] {
-                if input.consume_key(modifiers, Key::ArrowLeft) {
-                    return Some(from.saturating_sub(by));
-                }
-                if input.consume_key(modifiers, Key::ArrowRight) {
-                    return Some(from.saturating_add(by));
-                }
-            }
-            None
-        })
-    }
-
-    /// The step under the pointer, its exact values, and a setting that was changed near it.
-    fn label(&self, panel: &Panel, at: &HoverPosition<'_>) -> String {
-        let (HoverPosition::NearDataPoint { position, .. } | HoverPosition::Elsewhere { position }) =
-            at;
-        let view = &self.curves.view;
-        let step = view.step(position.x);
-        let mut lines = vec![format!("step {step}")];
-        lines.extend(panels::values_at(panel.plan, self.history, step));
-        let near = 0.01 * (view.seen.1 - view.seen.0).abs();
-        let changes = &self.curves.marks.changes;
-        let here = changes.iter().filter(|c| (c.0 - position.x).abs() <= near);
-        lines.extend(here.map(|change| change.1.clone()));
-        lines.join("\n")
-    }
-
-    fn draw<'p>(&'p self, plot: &mut egui_plot::PlotUi<'p>, panel: &'p Panel, theme: &Theme) {
-        let mark = |x: f64, colour: Color32| VLine::new("", x).color(colour).width(1.0);
-        let marks = &self.curves.marks;
-        for x in &marks.checkpoints {
-            plot.vline(mark(*x, theme.line));
-        }
-        for x in &marks.evals {
-            let line = mark(*x, theme.accent.gamma_multiply(0.3));
-            plot.vline(line.style(LineStyle::dotted_dense()));
-        }
-        for (x, _) in &marks.changes {
-            plot.vline(mark(*x, theme.accent).style(LineStyle::dashed_loose()));
-        }
-        for (y, name) in panel.levels.iter().filter(|level| level.0.is_finite()) {
-            let level = HLine::new(name, *y).color(theme.faint).width(1.0);
-            plot.hline(level.style(LineStyle::dashed_dense()));
-        }
-        for (curve, colour) in panel.curves.iter().zip(theme.series.iter().cycle()) {
-            if !curve.raw.is_empty() {
-                let raw = Line::new("", PlotPoints::Borrowed(&curve.raw));
-                plot.line(
-                    raw.color(colour.gamma_multiply(0.28))
-                        .width(1.0)
-                        .allow_hover(false),
-                );
-            }
-            let points = || PlotPoints::Borrowed(&curve.points);
-            plot.line(Line::new(curve.name, points()).color(*colour).width(1.8));
-            if matches!(panel.plan.values, panels::Values::Evals(_)) || curve.points.len() == 1 {
-                let dots = Points::new(curve.name, points()).color(*colour);
-                plot.points(dots.radius(3.0));
-            }
-        }
-        if let Some(step) = self.cursor {
-            plot.vline(
-                VLine::new("", self.curves.view.x(step))
-                    .color(theme.ink)
-                    .width(1.5),
-            );
-        }
     }
 }
 

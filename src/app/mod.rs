@@ -12,6 +12,7 @@ mod form;
 mod lab;
 mod log;
 mod look;
+mod overlay;
 mod patterns;
 mod recent;
 mod scene;

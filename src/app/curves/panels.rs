@@ -1,164 +1,11 @@
-//! Which numbers stand together in which plot, and the points that are drawn of them.
+//! The points that are drawn of the plots of a history.
 
 use egui_plot::PlotPoint;
 
+use super::plans::{PLANS, Plan, Values};
 use super::thin::{average, thin, window};
-use crate::session::events::{EvalMetrics, StepMetrics};
 use crate::session::history::History;
 use crate::session::plots::{Chart, Series};
-
-/// Plots that are shown or hidden together.
-pub const GROUPS: [&str; 5] = ["Loss", "Features", "Teacher", "Gradient", "Schedules"];
-
-type OfStep = fn(&StepMetrics) -> f64;
-type OfEval = fn(&EvalMetrics) -> Option<f64>;
-
-/// Names of curves and where their numbers are.
-pub enum Values {
-    Steps(&'static [(&'static str, OfStep)]),
-    Evals(&'static [(&'static str, OfEval)]),
-}
-
-/// A plot before there are numbers.
-pub struct Plan {
-    /// Index into [`GROUPS`].
-    pub group: usize,
-    pub title: &'static str,
-    /// What stands on the y axis; empty for a bare number.
-    pub unit: &'static str,
-    /// A sentence for those who see it for the first time.
-    pub note: &'static str,
-    /// Whether a logarithmic y axis makes sense.
-    log: bool,
-    /// Noisy curves are smoothed, schedules are not.
-    smooth: bool,
-    /// Whether ln K is a level of it.
-    level: bool,
-    pub values: Values,
-}
-
-const fn plan(group: usize, title: &'static str, unit: &'static str, values: Values) -> Plan {
-    Plan {
-        group,
-        title,
-        unit,
-        note: "",
-        log: false,
-        smooth: group != 4,
-        level: false,
-        values,
-    }
-}
-
-/// Every plot, in the order of the screen.
-pub static PLANS: [Plan; 10] = [
-    Plan {
-        note: "It need not fall steadily: the teacher moves too. At ln K nothing is learned yet.",
-        log: true,
-        level: true,
-        ..plan(
-            0,
-            "Loss",
-            "nats",
-            Values::Steps(&[
-                ("total", |s| f64::from(s.loss)),
-                ("class", |s| f64::from(s.cls_12 + s.cls_21) / 2.0),
-                ("patch", |s| f64::from(s.patch_1 + s.patch_2) / 2.0),
-            ]),
-        )
-    },
-    Plan {
-        note: "k-NN: the class of held-out pictures by their nearest neighbours. NMI: how far the \
-               teacher's prototypes agree with the classes. Nothing is trained for either.",
-        smooth: false,
-        ..plan(
-            1,
-            "Features",
-            "%",
-            Values::Evals(&[
-                ("k-NN", |e| e.knn.map(|v| 100.0 * v)),
-                ("NMI", |e| e.nmi.map(|v| 100.0 * v)),
-            ]),
-        )
-    },
-    Plan {
-        note: "Entropy near ln K with few prototypes in use, or near 0 with one, is a collapse.",
-        level: true,
-        ..plan(
-            2,
-            "Entropy of the teacher",
-            "nats",
-            Values::Steps(&[
-                ("class", |s| f64::from(s.entropy_cls)),
-                ("patch", |s| f64::from(s.entropy_patch)),
-            ]),
-        )
-    },
-    Plan {
-        note: "Prototypes that won at least one token of the batch.",
-        ..plan(
-            2,
-            "Prototypes in use",
-            "count",
-            Values::Steps(&[
-                ("by classes", |s| s.prototypes_used as f64),
-                ("by patches", |s| s.prototypes_used_patch as f64),
-            ]),
-        )
-    },
-    Plan {
-        note: "Share of pictures on which teacher and student choose the same prototype.",
-        ..plan(
-            2,
-            "Agreement",
-            "%",
-            Values::Steps(&[("agreement", |s| 100.0 * f64::from(s.agreement))]),
-        )
-    },
-    Plan {
-        note: "Norm of the whole gradient before clipping.",
-        log: true,
-        ..plan(
-            3,
-            "Gradient norm",
-            "",
-            Values::Steps(&[("norm", |s| f64::from(s.grad_norm))]),
-        )
-    },
-    Plan {
-        log: true,
-        ..plan(
-            4,
-            "Learning rate",
-            "",
-            Values::Steps(&[("learning rate", |s| s.lr)]),
-        )
-    },
-    Plan {
-        log: true,
-        ..plan(
-            4,
-            "Weight decay",
-            "",
-            Values::Steps(&[("weight decay", |s| s.weight_decay)]),
-        )
-    },
-    plan(
-        4,
-        "Teacher momentum",
-        "",
-        Values::Steps(&[("momentum", |s| s.momentum)]),
-    ),
-    plan(
-        4,
-        "Teacher temperature",
-        "",
-        Values::Steps(&[
-            ("class", |s| s.teacher_temp),
-            ("patch", |s| s.teacher_patch_temp),
-        ]),
-    ),
-];
 
 /// What changes the points of all curves.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -215,6 +62,8 @@ pub struct Panel {
     pub curves: Vec<Curve>,
     /// Heights (in units of the axis) with their names.
     pub levels: Vec<(f64, String)>,
+    /// Lowest and highest y that the axis has at least, where all values are the same.
+    pub flat: Option<(f64, f64)>,
 }
 
 /// Every plot of `history` in `view`.
@@ -233,7 +82,7 @@ fn panel(plan: &'static Plan, history: &History, view: &View) -> Panel {
         let inside: Vec<[f64; 2]> = placed.filter(|p| p[0] >= from && p[0] <= to).collect();
         thin(&inside).into_iter().map(PlotPoint::from).collect()
     };
-    let curves = match plan.values {
+    let curves: Vec<Curve> = match plan.values {
         Values::Steps(curves) => curves
             .iter()
             .map(|(name, value)| {
@@ -270,12 +119,27 @@ fn panel(plan: &'static Plan, history: &History, view: &View) -> Panel {
         vec![]
     };
     let height = |(y, name): (f64, String)| (if log { y.log10() } else { y }, name);
+    let levels: Vec<(f64, String)> = levels.into_iter().map(height).collect();
     Panel {
+        flat: flat(&curves, &levels),
         plan,
         log,
         curves,
-        levels: levels.into_iter().map(height).collect(),
+        levels,
     }
+}
+
+/// Some room about values that are all the same.
+fn flat(curves: &[Curve], levels: &[(f64, String)]) -> Option<(f64, f64)> {
+    let points = curves
+        .iter()
+        .flat_map(|c| c.points.iter().chain(&c.raw).map(|p| p.y));
+    let all = points.chain(levels.iter().map(|l| l.0));
+    let (low, high) = all.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), y| {
+        (low.min(y), high.max(y))
+    });
+    let room = if low == 0.0 { 1.0 } else { 0.1 * low.abs() };
+    (high >= low && high - low <= 1e-9 * low.abs()).then_some((low - room, high + room))
 }
 
 /// ln K of the heads, once where both are the same.
@@ -356,6 +220,7 @@ pub fn number(value: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::session::events::StepMetrics;
 
     #[test]
     fn numbers_are_short() {

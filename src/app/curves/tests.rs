@@ -1,5 +1,6 @@
 //! The panel draws with no, one and many steps, and its controls can be named.
 
+use egui::{Key, Modifiers, Role};
 use egui_kittest::Harness;
 use egui_kittest::kittest::Queryable;
 
@@ -57,7 +58,7 @@ fn plots_and_controls_have_names() {
     for steps in [1, 100_000] {
         let mut harness = harness(history(steps));
         harness.run_steps(3);
-        for plan in &panels::PLANS {
+        for plan in &plans::PLANS {
             harness.get_by_label(&format!("{}, curves over the steps", plan.title));
         }
         harness.get_by_role_and_label(Role::Slider, "Smoothing");
@@ -70,7 +71,7 @@ fn plots_and_controls_have_names() {
         harness.run_steps(2);
         assert_eq!(harness.state_mut().0.take_request(), Some(Export::Csv));
         assert_eq!(harness.state_mut().0.take_request(), None);
-        let name = format!("{}, curves over the steps", panels::PLANS[5].title);
+        let name = format!("{}, curves over the steps", plans::PLANS[5].title);
         harness
             .get_by_role_and_label(Role::Button, "Gradient")
             .click();

@@ -1,12 +1,13 @@
 //! The mask lab: hide patches of a picture by hand or by chance, and see for each what the teacher says, what the
 //! student guesses, and what that costs.
 
-use egui::{Color32, RichText, ScrollArea, Sense, Ui, Vec2};
+use egui::{Color32, Key, RichText, ScrollArea, Sense, Ui};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
 use super::look::guess_ui;
-use super::scene::{Picked, Scene, cell, frame, named, patch_at};
+use super::overlay::{self, Layer, Overlay};
+use super::scene::{Picked, Scene, cell, frame, named};
 use super::theme;
 use crate::data::masks::{self, MaskSpec};
 use crate::explore::draw;
@@ -109,11 +110,22 @@ impl Lab {
 
     /// The picture with what is hidden; the patch under the pointer.
     fn picture(&mut self, ui: &mut Ui, scene: &mut Scene, side: f32) -> Option<usize> {
-        let grid = scene.gallery.grid;
-        let (rect, response) = ui.allocate_exact_size(Vec2::splat(side), Sense::click_and_drag());
-        scene.atlas.picture(ui, scene.picked.picture, rect);
+        let gallery = scene.gallery.clone();
+        let grid = gallery.grid;
+        let picture = gallery.pictures.get(scene.picked.picture)?;
+        let overlay = Overlay {
+            picture: &picture.view,
+            grid,
+            layer: self.layer(ui, scene),
+            opacity: 1.0,
+            lines: true,
+            chosen: &[],
+        };
+        let response = overlay::show(ui, "lab", &overlay, side, scene.gpu);
+        let response = response.interact(Sense::click_and_drag());
+        let rect = response.rect;
         let pointer = response.interact_pointer_pos().or(response.hover_pos());
-        let hovered = pointer.and_then(|pos| patch_at(rect, grid, pos));
+        let hovered = pointer.and_then(|pos| overlay::patch_at(&response, pos, grid));
         if response.is_pointer_button_down_on() {
             if let Some(cell) = hovered.and_then(|patch| self.mask.get_mut(patch)) {
                 let hide = *self.painting.get_or_insert(!*cell);
@@ -122,34 +134,16 @@ impl Lab {
         } else {
             self.painting = None;
         }
-        if response.has_focus() {
-            self.keys(ui, grid);
+        if let Some(at) = overlay::patch_by_key(ui, &response, Some(self.at), grid) {
+            self.at = at;
         }
-        let theme = theme::of(ui);
-        for (patch, _) in self.mask.iter().enumerate().filter(|(_, m)| **m) {
-            let at = cell(rect, grid, patch);
-            let loss = self.guesses.iter().find(|g| g.patch == patch);
-            match loss {
-                Some(guess) => {
-                    // What is beyond the teacher's own doubt, over the range of a whole guess in the dark.
-                    let most = (scene.gallery.prototypes.len().max(2) as f32).ln();
-                    let [r, g, b] =
-                        draw::viridis(((guess.loss - guess.entropy) / most).clamp(0.0, 1.0));
-                    ui.painter().rect_filled(
-                        at,
-                        0.0,
-                        Color32::from_rgb(r, g, b).gamma_multiply(0.9),
-                    );
-                }
-                None => {
-                    ui.painter()
-                        .rect_filled(at, 0.0, theme.paper.gamma_multiply(0.92));
-                }
+        if response.has_focus() {
+            if ui.input(|input| input.key_pressed(Key::Enter))
+                && let Some(cell) = self.mask.get_mut(self.at)
+            {
+                *cell = !*cell;
             }
-            frame(ui, at, theme.line, 0.5);
-        }
-        if response.has_focus() {
-            frame(ui, cell(rect, grid, self.at), theme.accent, 2.0);
+            frame(ui, cell(rect, grid, self.at), theme::of(ui).accent, 2.0);
         }
         if let Some(patch) = hovered {
             frame(ui, cell(rect, grid, patch), Color32::WHITE, 1.5);
@@ -161,27 +155,24 @@ impl Lab {
         hovered
     }
 
-    fn keys(&mut self, ui: &Ui, grid: usize) {
-        use egui::Key;
-        let moves = [
-            (Key::ArrowLeft, -1),
-            (Key::ArrowRight, 1),
-            (Key::ArrowUp, -(grid as isize)),
-            (Key::ArrowDown, grid as isize),
-        ];
-        for (key, by) in moves {
-            if ui.input(|input| input.key_pressed(key)) {
-                let to = self.at as isize + by;
-                if (0..self.mask.len() as isize).contains(&to) {
-                    self.at = to as usize;
+    /// Hidden patches: dark until the networks have answered, then by how badly they are guessed.
+    fn layer(&self, ui: &Ui, scene: &Scene) -> Layer {
+        let [r, g, b, _] = theme::of(ui).paper.to_array();
+        // What is beyond the teacher's own doubt, over the range of a whole guess in the dark.
+        let most = (scene.gallery.prototypes.len().max(2) as f32).ln();
+        let colour = |(patch, &hidden): (usize, &bool)| {
+            let guess = self.guesses.iter().find(|guess| guess.patch == patch);
+            match (hidden, guess) {
+                (false, _) => [0; 4],
+                (true, None) => [r, g, b, 240],
+                (true, Some(guess)) => {
+                    let badly = ((guess.loss - guess.entropy) / most).clamp(0.0, 1.0);
+                    let [r, g, b] = draw::viridis(badly);
+                    [r, g, b, 235]
                 }
             }
-        }
-        if ui.input(|input| input.key_pressed(Key::Enter))
-            && let Some(cell) = self.mask.get_mut(self.at)
-        {
-            *cell = !*cell;
-        }
+        };
+        Layer::Tint(self.mask.iter().enumerate().map(colour).collect())
     }
 
     /// Asks again when the network, the picture or the mask is another; not in the middle of a stroke.

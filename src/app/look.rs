@@ -1,9 +1,10 @@
 //! One picture large: which patches are like the one under the pointer, where the class token looks, what
 //! colour and cluster every patch has, and what teacher and student say of a chosen one.
 
-use egui::{Color32, Rect, RichText, ScrollArea, Sense, Ui, Vec2, vec2};
+use egui::{Color32, RichText, ScrollArea, Sense, Ui, Vec2, vec2};
 
-use super::scene::{Picked, Scene, bar, cell, frame, named, patch_at};
+use super::overlay::{self, Colours, Map, Overlay};
+use super::scene::{Picked, Scene, bar, cell, frame, named};
 use super::theme;
 use crate::explore::attention::{Attention, head_colour, threshold};
 use crate::explore::draw;
@@ -42,6 +43,11 @@ impl Layer {
         (Layer::Nothing, "Picture", "The picture alone"),
     ];
 }
+
+const INFERNO: Map = Map {
+    colours: Colours::Inferno,
+    smooth: false,
+};
 
 /// Neighbours shown beside the picture.
 const NEIGHBOURS: usize = 12;
@@ -164,24 +170,33 @@ impl Look {
 
     /// The picture with its layer; the patch under the pointer.
     fn picture(&mut self, ui: &mut Ui, scene: &mut Scene, side: f32) -> Option<usize> {
-        let grid = scene.gallery.grid;
-        let (rect, response) = ui.allocate_exact_size(Vec2::splat(side), Sense::click());
-        scene.atlas.picture(ui, scene.picked.picture, rect);
-        let hovered = response
-            .hover_pos()
-            .and_then(|pos| patch_at(rect, grid, pos));
+        let gallery = scene.gallery.clone();
+        let grid = gallery.grid;
+        let picture = gallery.pictures.get(scene.picked.picture)?;
+        let overlay = Overlay {
+            picture: &picture.view,
+            grid,
+            layer: self.overlay(scene),
+            opacity: self.opacity,
+            lines: false,
+            chosen: scene.picked.patch.as_slice(),
+        };
+        let response = overlay::show(ui, "look", &overlay, side, scene.gpu);
+        let rect = response.rect;
+        let hovered = response.hover_pos();
+        let hovered = hovered.and_then(|pos| overlay::patch_at(&response, pos, grid));
         if response.clicked() {
             scene.picked.patch = match hovered == scene.picked.patch {
                 true => None,
                 false => hovered,
             };
         }
+        if let Some(patch) = overlay::patch_by_key(ui, &response, scene.picked.patch, grid) {
+            scene.picked.patch = Some(patch);
+        }
         let shown = hovered.or(scene.picked.patch);
-        self.find(scene, shown);
-        self.layer_over(ui, scene, rect);
-        let theme = theme::of(ui);
-        if let Some(patch) = scene.picked.patch {
-            frame(ui, cell(rect, grid, patch), theme.accent, 3.0);
+        if self.find(scene, shown) {
+            ui.ctx().request_repaint(); // what was found lies over the picture from the next frame on
         }
         if let Some(patch) = hovered {
             frame(ui, cell(rect, grid, patch), Color32::WHITE, 1.5);
@@ -193,8 +208,8 @@ impl Look {
         shown
     }
 
-    /// Looks for patches like `patch` of the chosen picture, once.
-    fn find(&mut self, scene: &Scene, patch: Option<usize>) {
+    /// Looks for patches like `patch` of the chosen picture; false where they are known.
+    fn find(&mut self, scene: &Scene, patch: Option<usize>) -> bool {
         let at = Picked {
             picture: scene.picked.picture,
             patch,
@@ -202,7 +217,7 @@ impl Look {
         let weights = format!("{}{:?}", scene.gallery.weights, scene.gallery.how);
         let known = self.found.as_ref();
         if known.is_some_and(|(of, place, ..)| *of == weights && *place == at) {
-            return;
+            return false;
         }
         let (map, near) = match patch {
             Some(patch) => {
@@ -213,78 +228,75 @@ impl Look {
             None => (Vec::new(), Vec::new()),
         };
         self.found = Some((weights, at, map, near));
+        true
     }
 
-    fn layer_over(&mut self, ui: &Ui, scene: &mut Scene, rect: Rect) {
-        let grid = scene.gallery.grid;
-        let patches = grid * grid;
+    /// The layer that is chosen, for the chosen picture.
+    fn overlay(&mut self, scene: &mut Scene) -> overlay::Layer {
+        let patches = scene.gallery.patches();
         let base = scene.picked.picture * patches;
-        let over = |patch: usize, [r, g, b]: [u8; 3], share: f32| {
-            let colour = Color32::from_rgba_unmultiplied(r, g, b, (255.0 * share) as u8);
-            ui.painter()
-                .rect_filled(cell(rect, grid, patch), 0.0, colour);
-        };
+        let solid = |[r, g, b]: [u8; 3]| [r, g, b, 255];
         match self.layer {
-            Layer::Nothing => {}
-            Layer::Similar => {
-                if let Some((_, _, map, _)) = &self.found {
-                    for (patch, &cosine) in map.iter().enumerate() {
-                        over(patch, draw::inferno(cosine.max(0.0)), self.opacity);
-                    }
+            Layer::Nothing => overlay::Layer::None,
+            Layer::Similar => match &self.found {
+                Some((_, _, map, _)) if !map.is_empty() => {
+                    overlay::Layer::Heat(map.iter().map(|c| c.max(0.0)).collect(), INFERNO)
                 }
-            }
+                _ => overlay::Layer::None,
+            },
             Layer::Colours => {
                 let colours = scene.gallery.colours.iter().skip(base).take(patches);
-                for (patch, &colour) in colours.enumerate() {
-                    over(patch, colour, self.opacity);
-                }
+                overlay::Layer::Tint(colours.copied().map(solid).collect())
             }
             Layer::Clusters => {
                 let ids = scene.gallery.ids.iter().skip(base).take(patches);
-                for (patch, &id) in ids.enumerate() {
-                    over(patch, draw::kind(id as usize), self.opacity);
-                }
+                overlay::Layer::Tint(ids.map(|&id| solid(draw::kind(id as usize))).collect())
             }
-            Layer::Attention => {
-                let key = (scene.picked.picture, self.block);
-                let asked = (scene.gallery.weights.clone(), key.0, key.1);
-                if self.asked_attention.as_ref() != Some(&asked) {
-                    self.asked_attention = Some(asked);
-                    scene.asks.push(Ask::Attention {
-                        picture: key.0,
-                        block: key.1,
-                    });
-                }
-                let Some((_, attention)) = self.attention.as_ref().filter(|(of, _)| *of == key)
-                else {
-                    return;
-                };
-                if attention.patches() != patches {
-                    return;
-                }
-                let heads: Vec<usize> = match self.head {
-                    Some(head) => vec![head.min(attention.heads.saturating_sub(1))],
-                    None => (0..attention.heads).collect(),
-                };
-                let kept: Vec<Vec<f32>> = heads
-                    .iter()
-                    .map(|&head| threshold(attention.head(head), self.mass))
-                    .collect();
-                for patch in 0..patches {
-                    let strongest = heads.iter().zip(&kept).map(|(&head, kept)| {
-                        let most = kept.iter().copied().fold(f32::MIN_POSITIVE, f32::max);
-                        (head, kept[patch] / most)
-                    });
-                    let strongest = strongest.max_by(|a, b| a.1.total_cmp(&b.1));
-                    let (head, value) = strongest.unwrap_or_default();
-                    let colour = match self.head {
-                        Some(_) => draw::inferno(value),
-                        None => head_colour(head).map(|c| (f32::from(c) * value) as u8),
-                    };
-                    over(patch, colour, self.opacity);
+            Layer::Attention => self.attention_layer(scene),
+        }
+    }
+
+    fn attention_layer(&mut self, scene: &mut Scene) -> overlay::Layer {
+        let key = (scene.picked.picture, self.block);
+        let asked = (scene.gallery.weights.clone(), key.0, key.1);
+        if self.asked_attention.as_ref() != Some(&asked) {
+            self.asked_attention = Some(asked);
+            scene.asks.push(Ask::Attention {
+                picture: key.0,
+                block: key.1,
+            });
+        }
+        let known = self.attention.as_ref();
+        let Some((_, attention)) = known.filter(|(of, _)| *of == key) else {
+            return overlay::Layer::None;
+        };
+        if attention.patches() != scene.gallery.patches() {
+            return overlay::Layer::None;
+        }
+        let kept = |head: usize| -> Vec<f32> {
+            let kept = threshold(attention.head(head), self.mass);
+            let most = kept.iter().copied().fold(f32::MIN_POSITIVE, f32::max);
+            kept.into_iter().map(|weight| weight / most).collect()
+        };
+        if let Some(head) = self.head {
+            let head = head.min(attention.heads.saturating_sub(1));
+            return overlay::Layer::Heat(kept(head), INFERNO);
+        }
+        // Each patch in the colour of the head that looks at it most.
+        let mut colours = vec![[0, 0, 0, 255]; attention.patches()];
+        let mut most = vec![0.0f32; attention.patches()];
+        for head in 0..attention.heads {
+            let cells = colours.iter_mut().zip(&mut most);
+            for ((colour, most), value) in cells.zip(kept(head)) {
+                if value > *most {
+                    *most = value;
+                    let shade = |c: u8| (f32::from(c) * value) as u8;
+                    let [r, g, b] = head_colour(head).map(shade);
+                    *colour = [r, g, b, 255];
                 }
             }
         }
+        overlay::Layer::Tint(colours)
     }
 
     /// What is known of the patch: its pattern, its neighbours, what the networks say.

@@ -62,11 +62,6 @@ pub struct Opening {
     pub runs: Option<PathBuf>,
 }
 
-/// Prepares the drawing of overlays; false where the GPU cannot.
-fn overlay_setup(_: &egui_wgpu::RenderState) -> bool {
-    false
-}
-
 enum Screen {
     First(First),
     Setup(Box<Setup>),

@@ -163,16 +163,6 @@ pub fn cell(rect: Rect, grid: usize, patch: usize) -> Rect {
     Rect::from_min_size(min, size)
 }
 
-/// The patch of a grid over `rect` at `pos`.
-pub fn patch_at(rect: Rect, grid: usize, pos: egui::Pos2) -> Option<usize> {
-    if !rect.contains(pos) || grid == 0 {
-        return None;
-    }
-    let at = (pos - rect.min) / rect.size() * grid as f32;
-    let (column, row) = (at.x as usize, at.y as usize);
-    Some(row.min(grid - 1) * grid + column.min(grid - 1))
-}
-
 /// A bar of `share` of the width with a caption.
 pub fn bar(ui: &mut Ui, share: f32, colour: Color32, text: &str) -> Response {
     let size = vec2(ui.available_width().min(220.0), 16.0);
@@ -191,21 +181,4 @@ pub fn bar(ui: &mut Ui, share: f32, colour: Color32, text: &str) -> Response {
         theme.ink,
     );
     response
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn patches_are_found_where_they_are_drawn() {
-        let rect = Rect::from_min_size(pos2(10.0, 20.0), vec2(80.0, 80.0));
-        for patch in [0, 5, 37, 63] {
-            let centre = cell(rect, 8, patch).center();
-            assert_eq!(patch_at(rect, 8, centre), Some(patch));
-        }
-        assert_eq!(patch_at(rect, 8, pos2(9.0, 30.0)), None);
-        assert_eq!(patch_at(rect, 8, rect.max), Some(63));
-        assert_eq!(patch_at(rect, 0, rect.center()), None);
-    }
 }

@@ -16,7 +16,7 @@ use winit::event::WindowEvent;
 use winit::event_loop::{ActiveEventLoop, ControlFlow, EventLoop, EventLoopProxy};
 use winit::window::{Window, WindowId};
 
-use super::{App, Opening, overlay_setup};
+use super::{App, Opening, overlay};
 
 /// Wakes the sleeping loop.
 enum Wake {
@@ -195,10 +195,10 @@ impl Shell {
         let mut painter = pollster::block_on(painter);
         pollster::block_on(painter.set_window(ViewportId::ROOT, Some(window.clone())))
             .map_err(|error| anyhow!("the window cannot be drawn to: {error}"))?;
-        let gpu = match painter.render_state() {
-            Some(state) => overlay_setup(&state),
-            None => false,
-        };
+        let state = painter.render_state();
+        if let Some(state) = &state {
+            overlay::install(state);
+        }
         let mut input = egui_winit::State::new(
             self.ctx.clone(),
             ViewportId::ROOT,
@@ -215,7 +215,7 @@ impl Shell {
             let _ = proxy.send_event(Wake::At(Instant::now() + info.delay));
         });
         Ok(Open {
-            app: App::new(self.ctx.clone(), opening, gpu)?,
+            app: App::new(self.ctx.clone(), opening, state.is_some())?,
             window,
             painter,
             input,

@@ -13,6 +13,7 @@ pub mod events;
 mod facts;
 pub mod folder;
 pub mod gallery;
+pub mod health;
 pub mod history;
 pub mod knn;
 pub mod live;

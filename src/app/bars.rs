@@ -7,6 +7,7 @@ use egui::{Align, Button, Color32, Layout, ProgressBar, RichText, Sense, Stroke,
 use super::scene::named;
 use super::studio::Studio;
 use super::theme;
+use crate::session::health::Verdict;
 
 /// What a bar was asked for.
 #[derive(Clone, Debug, PartialEq)]
@@ -25,6 +26,11 @@ pub enum Pressed {
     Large,
     Help,
     Moment(Option<(usize, PathBuf)>),
+    /// Do what remedy number so-and-so says, or take it back.
+    Remedy(usize),
+    Undo,
+    /// Go on with the batch computed in twice as many parts.
+    ResumeInParts,
 }
 
 /// The bar above the panels.
@@ -292,9 +298,94 @@ pub fn spark(ui: &mut Ui, name: &str, values: &[f32], colour: Color32, last: &st
     });
 }
 
-/// The numbers beside the panels.
-pub fn numbers(ui: &mut Ui, studio: &Studio) {
+/// How the run is doing, and what would help.
+fn health_card(ui: &mut Ui, studio: &Studio) -> Option<Pressed> {
     let theme = theme::of(ui);
+    let mut pressed = None;
+    let health = &studio.health;
+    let colour = match health.verdict {
+        Verdict::Learning => theme.good,
+        Verdict::WarmingUp => theme.series[1],
+        Verdict::Plateau => theme.warn,
+        Verdict::Collapsing | Verdict::NotFinite => theme.bad,
+    };
+    let card = egui::Frame::new()
+        .fill(theme.raised)
+        .corner_radius(f32::from(theme::ROUND))
+        .inner_margin(10.0);
+    card.show(ui, |ui| {
+        ui.set_width(ui.available_width());
+        ui.label(
+            RichText::new(health.verdict.name())
+                .strong()
+                .size(15.0)
+                .color(colour),
+        );
+        ui.label(RichText::new(&health.reason).small());
+        for (i, remedy) in health.remedies.iter().enumerate() {
+            let button = ui.add_enabled(studio.is_running(), Button::new(&remedy.label).wrap());
+            if button
+                .on_hover_text(&remedy.help)
+                .on_disabled_hover_text("The run is not going on")
+                .clicked()
+            {
+                pressed = Some(Pressed::Remedy(i));
+            }
+        }
+        if let Some((label, _)) = studio.undo.as_ref().filter(|_| studio.is_running()) {
+            let button = ui.button("Undo").on_hover_text(label);
+            if button.clicked() {
+                pressed = Some(Pressed::Undo);
+            }
+        }
+    });
+    pressed
+}
+
+/// What ended the run, and what to do about it.
+pub fn failure_card(ui: &mut Ui, studio: &Studio) -> Option<Pressed> {
+    let failure = studio.failure.as_ref()?;
+    let theme = theme::of(ui);
+    let mut pressed = None;
+    let card = egui::Frame::new()
+        .fill(theme.raised)
+        .stroke(Stroke::new(1.5, theme.bad))
+        .corner_radius(f32::from(theme::ROUND))
+        .inner_margin(14.0);
+    card.show(ui, |ui| {
+        ui.set_width(ui.available_width());
+        ui.label(
+            RichText::new("The run has ended with an error")
+                .strong()
+                .color(theme.bad),
+        );
+        ui.label(&failure.what);
+        ui.label(RichText::new(&failure.remedy).color(theme.faint));
+        ui.horizontal(|ui| {
+            if ui.button("Go on from the last checkpoint").clicked() {
+                pressed = Some(Pressed::Resume);
+            }
+            let help = "The same result with less memory: run.accumulate is doubled";
+            if ui
+                .button("Go on with smaller parts")
+                .on_hover_text(help)
+                .clicked()
+            {
+                pressed = Some(Pressed::ResumeInParts);
+            }
+            if ui.button("Copy details").clicked() {
+                let text = format!("{}\n{}", failure.what, failure.remedy);
+                ui.ctx().copy_text(text);
+            }
+        });
+    });
+    pressed
+}
+
+/// The numbers beside the panels.
+pub fn numbers(ui: &mut Ui, studio: &Studio) -> Option<Pressed> {
+    let theme = theme::of(ui);
+    let pressed = health_card(ui, studio);
     let history = &studio.history;
     let steps = &history.steps;
     let curve = |value: fn(&crate::session::events::StepMetrics) -> f32| -> Vec<f32> {
@@ -345,6 +436,7 @@ pub fn numbers(ui: &mut Ui, studio: &Studio) {
             &text,
         );
     }
+    pressed
 }
 
 #[cfg(test)]

@@ -412,7 +412,9 @@ impl App {
                 .frame(side)
                 .exact_size(250.0)
                 .show(ui, |ui| {
-                    bars::numbers(ui, studio);
+                    egui::ScrollArea::vertical().show(ui, |ui| {
+                        pressed = bars::numbers(ui, studio).or(pressed.take());
+                    });
                 });
         }
         let mut asks = Vec::new();
@@ -430,6 +432,7 @@ impl App {
                 }
             });
             ui.separator();
+            pressed = bars::failure_card(ui, studio).or(pressed.take());
             let moments = &self.moments.0;
             panel(
                 ui,
@@ -470,6 +473,11 @@ impl App {
                 }
             }
             (Pressed::Resume, Screen::Studio(studio)) => failed = studio.resume(wake).err(),
+            (Pressed::ResumeInParts, Screen::Studio(studio)) => {
+                failed = studio.resume_in_parts(wake).err();
+            }
+            (Pressed::Remedy(index), Screen::Studio(studio)) => studio.remedy(index),
+            (Pressed::Undo, Screen::Studio(studio)) => studio.undo(),
             (Pressed::Pause(paused), Screen::Studio(studio)) => studio.pause(paused),
             (Pressed::Step, Screen::Studio(studio)) => studio.step(),
             (Pressed::Stop, Screen::Studio(studio)) => studio.stop(),
@@ -601,7 +609,7 @@ fn panel(
         Tab::Log => return log.ui(ui),
         Tab::Views => {
             let running = studio.is_running();
-            if let Some((settings, draw)) = studio.views.ui(ui, &studio.settings, running) {
+            if let Some((settings, draw)) = studio.views.ui(ui, &studio.settings, (running, gpu)) {
                 asks.push(Ask::Views {
                     source: studio.source.clone(),
                     settings,

@@ -16,8 +16,9 @@ use super::patterns::Patterns;
 use super::scene::{Picked, Tab};
 use super::views::Views;
 use crate::session::events::{Ending, Event, Summary};
-use crate::session::folder::{RunFile, next_folder};
+use crate::session::folder::{RunFile, RunFolder, next_folder};
 use crate::session::gallery::Gallery;
+use crate::session::health::{self, Health};
 use crate::session::history::History;
 use crate::session::live::{Failure, Live, State};
 use crate::session::looker::{Ask, Told, Wake};
@@ -40,6 +41,9 @@ pub struct Studio {
     pub history: History,
     pub phase: String,
     pub failure: Option<Failure>,
+    pub health: Health,
+    /// What takes the last remedy back: its name, and settings with the values they had.
+    pub undo: Option<(String, Vec<(&'static str, String)>)>,
     pub summary: Option<Summary>,
     pub tab: Tab,
     pub gallery: Option<Arc<Gallery>>,
@@ -89,6 +93,8 @@ impl Studio {
             history: History::default(),
             phase: String::new(),
             failure: None,
+            health: health::judge(&History::default(), &settings),
+            undo: None,
             summary: None,
             tab: Tab::Patterns,
             gallery: None,
@@ -117,11 +123,12 @@ impl Studio {
     /// # Errors
     /// A folder that holds no run, or whose files are damaged.
     pub fn of_run(folder: &Path, asks: &mut Vec<Ask>) -> Result<Self> {
-        let (run, settings) = crate::session::folder::RunFolder::read(folder)?;
+        let (run, settings) = RunFolder::read(folder)?;
         let mut studio = Self::open(folder, &run.source, settings, asks);
         studio.preset = run.preset.unwrap_or_else(|| "photos".into());
         studio.form = form_of(&studio.settings, &studio.preset);
         studio.history = History::read(folder).unwrap_or_default();
+        studio.health = health::judge(&studio.history, &studio.settings);
         studio.folder = Some(folder.to_owned());
         studio.phase = "not running".into();
         Ok(studio)
@@ -213,6 +220,44 @@ impl Studio {
         if let Some(live) = &self.live {
             live.control.change(key, text);
         }
+    }
+
+    /// Does what remedy `index` says.
+    pub fn remedy(&mut self, index: usize) {
+        let Some(remedy) = self.health.remedies.get(index) else {
+            return;
+        };
+        self.undo = Some((remedy.label.clone(), health::undo(remedy, &self.settings)));
+        for (key, text) in &remedy.changes {
+            self.change(key, text);
+        }
+    }
+
+    /// Takes the last remedy back.
+    pub fn undo(&mut self) {
+        for (key, text) in self
+            .undo
+            .take()
+            .map(|(_, changes)| changes)
+            .unwrap_or_default()
+        {
+            self.change(key, &text);
+        }
+    }
+
+    /// Goes on with the open run, each batch computed in twice as many parts: less memory, the same result.
+    ///
+    /// # Errors
+    /// A batch that cannot be cut further, or a folder that cannot be written to.
+    pub fn resume_in_parts(&mut self, wake: Wake) -> Result<()> {
+        if let Some(folder) = &self.folder {
+            let (_, mut settings) = RunFolder::read(folder)?;
+            settings.run.accumulate *= 2;
+            settings.check()?;
+            RunFolder::open(folder)?.keep_settings(&settings)?;
+            self.settings = settings;
+        }
+        self.resume(wake)
     }
 
     /// The curves; says which moment of the past was asked for.
@@ -316,7 +361,9 @@ impl Studio {
         let Some(live) = &mut self.live else {
             return;
         };
-        for event in live.events() {
+        let events = live.events();
+        let new_numbers = !events.is_empty();
+        for event in events {
             match &event {
                 Event::Phase(phase) => {
                     self.phase.clone_from(phase);
@@ -351,6 +398,9 @@ impl Studio {
                 Event::Step(_) => {}
             }
             self.history.take(&event);
+        }
+        if new_numbers {
+            self.health = health::judge(&self.history, &self.settings);
         }
         if let Some(shown) = live.control.views.take() {
             self.views.take(ctx, shown, false);

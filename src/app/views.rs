@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use egui::{Color32, ColorImage, RichText, ScrollArea, TextureHandle, TextureOptions, Ui, Vec2};
 
-use super::scene::{cell, frame, named};
+use super::overlay::{self, Layer, Overlay};
+use super::scene::named;
 use super::theme;
 use crate::data::Picture;
 use crate::session::showing::ViewsShown;
@@ -57,7 +58,7 @@ impl Views {
         &mut self,
         ui: &mut Ui,
         settings: &Settings,
-        running: bool,
+        (running, gpu): (bool, bool),
     ) -> Option<(Box<Settings>, usize)> {
         let asked = self.controls(ui, settings, running);
         ui.add_space(theme::SPACE[0]);
@@ -79,7 +80,9 @@ impl Views {
                             .inner_margin(8.0);
                         card.show(ui, |ui| {
                             ui.set_width(width - 16.0);
-                            ui.vertical(|ui| card_ui(ui, &shown, picture, textures, width - 16.0));
+                            ui.vertical(|ui| {
+                                card_ui(ui, &shown, picture, textures, (width - 16.0, gpu))
+                            });
                         });
                     }
                 });
@@ -174,7 +177,7 @@ fn card_ui(
     shown: &ViewsShown,
     picture: &crate::session::showing::PictureShown,
     textures: &[TextureHandle],
-    width: f32,
+    (width, gpu): (f32, bool),
 ) {
     let theme = theme::of(ui);
     ui.label(RichText::new(&picture.name).small().color(theme.faint));
@@ -187,7 +190,7 @@ fn card_ui(
             for (crop, texture) in textures.iter().take(globals).enumerate() {
                 ui.vertical(|ui| {
                     let hidden = picture.hidden(crop);
-                    crop_ui(ui, shown, picture, (crop, texture), masked, size);
+                    crop_ui(ui, shown, picture, (crop, texture), masked, (size, gpu));
                     let caption = match masked {
                         true => format!("{who}, {:.0} % hidden", 100.0 * hidden),
                         false => who.to_owned(),
@@ -221,20 +224,27 @@ fn crop_ui(
     picture: &crate::session::showing::PictureShown,
     (crop, texture): (usize, &TextureHandle),
     masked: bool,
-    size: f32,
+    (size, gpu): (f32, bool),
 ) {
-    let theme = theme::of(ui);
-    let (rect, response) = ui.allocate_exact_size(Vec2::splat(size), egui::Sense::hover());
-    egui::Image::new(texture).paint_at(ui, rect);
-    if masked && let Some((view, mask)) = picture.globals.get(crop) {
-        let grid = view.width / shown.patch.max(1);
-        for (patch, _) in mask.iter().enumerate().filter(|(_, m)| **m) {
-            let at = cell(rect, grid, patch);
-            ui.painter()
-                .rect_filled(at, 0.0, theme.paper.gamma_multiply(0.93));
-            frame(ui, at, theme.line, 0.5);
+    let response = match picture.globals.get(crop).filter(|_| masked) {
+        Some((view, mask)) => {
+            let overlay = Overlay {
+                picture: view,
+                grid: view.width / shown.patch.max(1),
+                layer: Layer::Mask(mask.clone()),
+                opacity: 0.94,
+                lines: true,
+                chosen: &[],
+            };
+            let id = ("student's view", &picture.name, crop);
+            overlay::show(ui, id, &overlay, size, gpu)
         }
-    }
+        None => {
+            let (rect, response) = ui.allocate_exact_size(Vec2::splat(size), egui::Sense::hover());
+            egui::Image::new(texture).paint_at(ui, rect);
+            response
+        }
+    };
     let name = match masked {
         true => format!(
             "student's global crop {}: {:.0} % hidden, shape {}",

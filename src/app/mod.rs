@@ -493,7 +493,11 @@ impl App {
         if ui.input(|input| input.key_pressed(Key::F1)) {
             self.help = !self.help;
         }
-        if ui.ctx().egui_wants_keyboard_input() {
+        let quit = egui::KeyboardShortcut::new(egui::Modifiers::COMMAND, Key::Q);
+        if ui.input_mut(|input| input.consume_shortcut(&quit)) && self.may_close() {
+            self.close = true;
+        }
+        if ui.ctx().text_edit_focused() {
             return;
         }
         let pressed = |key| ui.input(|input| input.key_pressed(key));
@@ -689,5 +693,6 @@ const SHORTCUTS: &[(&str, &str)] = &[
     ),
     ("Enter", "in the mask lab: hide or uncover a patch"),
     ("Tab", "the next control"),
+    ("Ctrl Q", "close; a run is saved first"),
     ("F1", "this list"),
 ];

@@ -64,8 +64,18 @@ pub struct Look {
     asked_attention: Option<(String, usize, usize)>,
     guess: Option<(Picked, Guess)>,
     asked_guess: Option<(String, Picked)>,
-    /// What was found for a patch: the look's weights, the patch, its map and its neighbours.
-    found: Option<(String, Picked, Vec<f32>, Vec<(usize, usize, f32)>)>,
+    found: Option<Found>,
+}
+
+/// What was found for a patch.
+struct Found {
+    /// The look in which it was found.
+    look: String,
+    at: Picked,
+    /// Cosines in the same picture.
+    map: Vec<f32>,
+    /// Picture, patch and cosine of the nearest in others.
+    near: Vec<(usize, usize, f32)>,
 }
 
 impl Default for Look {
@@ -214,9 +224,9 @@ impl Look {
             picture: scene.picked.picture,
             patch,
         };
-        let weights = format!("{}{:?}", scene.gallery.weights, scene.gallery.how);
+        let look = format!("{}{:?}", scene.gallery.weights, scene.gallery.how);
         let known = self.found.as_ref();
-        if known.is_some_and(|(of, place, ..)| *of == weights && *place == at) {
+        if known.is_some_and(|known| known.look == look && known.at == at) {
             return false;
         }
         let (map, near) = match patch {
@@ -227,7 +237,12 @@ impl Look {
             }
             None => (Vec::new(), Vec::new()),
         };
-        self.found = Some((weights, at, map, near));
+        self.found = Some(Found {
+            look,
+            at,
+            map,
+            near,
+        });
         true
     }
 
@@ -239,7 +254,7 @@ impl Look {
         match self.layer {
             Layer::Nothing => overlay::Layer::None,
             Layer::Similar => match &self.found {
-                Some((_, _, map, _)) if !map.is_empty() => {
+                Some(Found { map, .. }) if !map.is_empty() => {
                     overlay::Layer::Heat(map.iter().map(|c| c.max(0.0)).collect(), INFERNO)
                 }
                 _ => overlay::Layer::None,
@@ -323,7 +338,7 @@ impl Look {
         }
         ui.add_space(theme::SPACE[0]);
         ui.label("Most alike in other pictures");
-        let near = self.found.as_ref().map(|(.., near)| near.clone());
+        let near = self.found.as_ref().map(|found| found.near.clone());
         ui.horizontal_wrapped(|ui| {
             ui.spacing_mut().item_spacing = vec2(4.0, 4.0);
             for (other, at, cosine) in near.unwrap_or_default() {

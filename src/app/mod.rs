@@ -30,9 +30,9 @@ use std::time::Duration;
 use anyhow::Result;
 use egui::{Align2, CentralPanel, Color32, Frame, Key, Panel, RichText, Ui};
 
+use self::log::{Level, Log};
 use bars::Pressed;
 use first::{First, Wanted};
-use log::{Level, Log};
 use recent::Memory;
 use scene::{Scene, Tab};
 use setup::{Chosen, Setup};
@@ -87,12 +87,16 @@ pub struct App {
     close: bool,
     /// The moments of the open run, and when they were listed.
     moments: (Vec<(usize, PathBuf)>, usize),
-    frames: Vec<Duration>,
+    /// How long the last frames took.
+    frames: std::collections::VecDeque<Duration>,
     runs: Option<PathBuf>,
     device: String,
     /// Operations a second that training was measured to make here; 0 while not known.
     speed: f64,
 }
+
+/// Frames whose time is remembered.
+const FRAMES: usize = 4096;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Closing {
@@ -127,7 +131,7 @@ impl App {
             closing: None,
             close: false,
             moments: (Vec::new(), usize::MAX),
-            frames: Vec::new(),
+            frames: Default::default(),
             runs: opening.runs,
             device: opening.device,
             speed: 0.0,
@@ -588,6 +592,20 @@ impl App {
 
     /// Ends everything that runs, saving it.
     pub fn close(&mut self) {
+        let mut frames: Vec<Duration> = self.frames.iter().copied().collect();
+        frames.sort();
+        let at = |share: usize| {
+            frames
+                .get(frames.len() * share / 100)
+                .copied()
+                .unwrap_or_default()
+        };
+        ::log::info!(
+            "{} frames: half within {:.1?}, 99 % within {:.1?}",
+            frames.len(),
+            at(50),
+            at(99)
+        );
         if let Screen::Studio(studio) = &mut self.screen {
             studio.finish();
         }
@@ -597,7 +615,10 @@ impl App {
 
     /// Notes how long a frame took.
     pub fn frame_took(&mut self, time: Duration) {
-        self.frames.push(time);
+        if self.frames.len() == FRAMES {
+            self.frames.pop_front();
+        }
+        self.frames.push_back(time);
     }
 }
 

@@ -24,6 +24,7 @@ pub mod window;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
@@ -93,6 +94,7 @@ pub struct App {
     device: String,
     /// Operations a second that training was measured to make here; 0 while not known.
     speed: f64,
+    pace: Pace,
 }
 
 /// Frames whose time is remembered.
@@ -115,7 +117,10 @@ impl App {
         let memory_path = opening.memory.or_else(Memory::path);
         let memory = Memory::read(memory_path.as_deref());
         theme::apply(&ctx, memory.mode, memory.large);
-        let looker = Looker::start(waker(&ctx))?;
+        let pace = Pace::new(AtomicU64::new(NEWS_EVERY.as_millis() as u64));
+        // Answers of the looker are what somebody waits for.
+        let soon = ctx.clone();
+        let looker = Looker::start(Arc::new(move || soon.request_repaint()))?;
         let mut app = App {
             ctx,
             screen: Screen::First(First::default()),
@@ -135,6 +140,7 @@ impl App {
             runs: opening.runs,
             device: opening.device,
             speed: 0.0,
+            pace,
         };
         if let Some(path) = opening.path {
             app.open(&path);
@@ -284,7 +290,7 @@ impl App {
         if !self.device.is_empty() && settings.run.device == "auto" {
             settings.run.device.clone_from(&self.device);
         }
-        let wake = waker(&self.ctx);
+        let wake = waker(&self.ctx, &self.pace);
         let here = PathBuf::from("runs");
         let runs = match &self.runs {
             Some(runs) => runs.clone(),
@@ -453,7 +459,7 @@ impl App {
 
     fn press(&mut self, pressed: Pressed) {
         let mut asks = Vec::new();
-        let wake = waker(&self.ctx);
+        let wake = waker(&self.ctx, &self.pace);
         let mut failed = None;
         match (pressed, &mut self.screen) {
             (Pressed::Theme, _) => {
@@ -619,6 +625,8 @@ impl App {
             self.frames.pop_front();
         }
         self.frames.push_back(time);
+        let delay = (time * NEWS_SHARE).clamp(NEWS_EVERY, NEWS_LATEST);
+        self.pace.store(delay.as_millis() as u64, Ordering::Relaxed);
     }
 }
 
@@ -687,10 +695,24 @@ fn panel(
     }
 }
 
-/// Draws the window anew soon, from any thread.
-fn waker(ctx: &egui::Context) -> Wake {
-    let ctx = ctx.clone();
-    Arc::new(move || ctx.request_repaint_after(window::NEWS_EVERY))
+/// News of a run causes this many frames a second at most: more is not seen.
+const NEWS_EVERY: Duration = Duration::from_millis(50);
+
+/// And so few that drawing takes no more than one part in so many of the time, which is what it may cost a run;
+/// but something new is to be seen every few seconds even where drawing is very slow.
+const NEWS_SHARE: u32 = 33;
+const NEWS_LATEST: Duration = Duration::from_secs(5);
+
+/// When news is drawn: a delay in milliseconds that follows the time of a frame.
+type Pace = Arc<AtomicU64>;
+
+/// Draws the window anew before long, from any thread.
+fn waker(ctx: &egui::Context, pace: &Pace) -> Wake {
+    let (ctx, pace) = (ctx.clone(), pace.clone());
+    Arc::new(move || {
+        let delay = Duration::from_millis(pace.load(Ordering::Relaxed));
+        ctx.request_repaint_after(delay);
+    })
 }
 
 const NUMBERS: [Key; 7] = [

@@ -3,7 +3,7 @@
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::{Context as _, Result, anyhow};
 use egui::ViewportId;
@@ -269,6 +269,3 @@ impl Open {
         self.app.wants_to_close()
     }
 }
-
-/// Frames a second that news of a run may cause: more is not seen, and costs the training.
-pub const NEWS_EVERY: Duration = Duration::from_millis(50);

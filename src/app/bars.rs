@@ -321,8 +321,18 @@ fn health_card(ui: &mut Ui, studio: &Studio) -> Option<Pressed> {
                 .size(15.0)
                 .color(colour),
         );
+        if health.headline.to_lowercase() != health.verdict.name() {
+            ui.label(RichText::new(&health.headline).strong());
+        }
         ui.label(RichText::new(&health.reason).small());
         for (i, remedy) in health.remedies.iter().enumerate() {
+            // What no live setting can do is said, not pressed.
+            if remedy.changes.is_empty() {
+                ui.label(RichText::new(&remedy.label).strong())
+                    .on_hover_text(&remedy.help);
+                ui.label(RichText::new(&remedy.help).small());
+                continue;
+            }
             let button = ui.add_enabled(studio.is_running(), Button::new(&remedy.label).wrap());
             if button
                 .on_hover_text(&remedy.help)

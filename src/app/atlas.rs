@@ -6,7 +6,8 @@ use egui::{
     Color32, ColorImage, Context, Pos2, Rect, TextureHandle, TextureOptions, Ui, pos2, vec2,
 };
 
-use crate::session::gallery::{Gallery, ReferencePicture};
+use crate::session::gallery::Gallery;
+use crate::session::reference::ReferencePicture;
 
 /// All pictures of a look.
 pub struct Atlas {

@@ -5,18 +5,22 @@
 
 mod atlas;
 mod bars;
+mod closing;
 mod curves;
 mod estimate;
 mod first;
 mod form;
+mod keys;
 mod lab;
 mod log;
 mod look;
 mod overlay;
+mod panel;
 mod patterns;
 mod recent;
 mod scene;
 mod setup;
+mod side;
 mod studio;
 pub mod theme;
 mod views;
@@ -29,13 +33,14 @@ use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
 use anyhow::Result;
-use egui::{Align2, CentralPanel, Color32, Frame, Key, Panel, RichText, Ui};
+use egui::{CentralPanel, Color32, Frame, Panel, RichText, Ui};
 
 use self::log::{Level, Log};
 use bars::Pressed;
+use closing::Closing;
 use first::{First, Wanted};
 use recent::Memory;
-use scene::{Scene, Tab};
+use scene::Tab;
 use setup::{Chosen, Setup};
 use studio::Studio;
 
@@ -99,14 +104,6 @@ pub struct App {
 
 /// Frames whose time is remembered.
 const FRAMES: usize = 4096;
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Closing {
-    /// Asked: save and close, or go on?
-    Asked,
-    /// Waiting for the run to save.
-    Saving,
-}
 
 impl App {
     /// The window's state at the start. `gpu` tells whether overlays can be drawn by the GPU.
@@ -337,14 +334,13 @@ impl App {
     /// A new run of the demo: from its weights, or from nothing.
     fn train_demo(&mut self, further: bool) {
         let job = || -> Result<(Settings, Start)> {
-            let mut settings = preset("demo")?.settings()?;
+            let settings = preset("demo")?.settings()?;
             if !further {
                 return Ok((settings, Start::Fresh));
             }
             let demo = Checkpoint::demo()?;
-            settings.model = demo.settings.model.clone();
-            settings.head = demo.settings.head.clone();
-            Ok((settings, Start::From(Box::new(demo))))
+            let own = settings.clone().with_network_of(&demo.settings, &settings);
+            Ok((own, Start::From(Box::new(demo))))
         };
         match job() {
             Ok((settings, start)) => self.begin(DEMO, "demo", settings, start),
@@ -423,7 +419,7 @@ impl App {
                 .exact_size(250.0)
                 .show(ui, |ui| {
                     egui::ScrollArea::vertical().show(ui, |ui| {
-                        pressed = bars::numbers(ui, studio).or(pressed.take());
+                        pressed = side::numbers(ui, studio).or(pressed.take());
                     });
                 });
         }
@@ -442,9 +438,9 @@ impl App {
                 }
             });
             ui.separator();
-            pressed = bars::failure_card(ui, studio).or(pressed.take());
+            pressed = side::failure_card(ui, studio).or(pressed.take());
             let moments = &self.moments.0;
-            panel(
+            panel::panel(
                 ui,
                 studio,
                 (&mut self.log, self.busy, moments, self.gpu),
@@ -499,103 +495,6 @@ impl App {
         }
     }
 
-    fn keys(&mut self, ui: &Ui) {
-        if ui.input(|input| input.key_pressed(Key::F1)) {
-            self.help = !self.help;
-        }
-        let quit = egui::KeyboardShortcut::new(egui::Modifiers::COMMAND, Key::Q);
-        if ui.input_mut(|input| input.consume_shortcut(&quit)) && self.may_close() {
-            self.close = true;
-        }
-        if ui.ctx().text_edit_focused() {
-            return;
-        }
-        let pressed = |key| ui.input(|input| input.key_pressed(key));
-        let Screen::Studio(studio) = &mut self.screen else {
-            return;
-        };
-        let nothing_focused = ui.ctx().memory(|memory| memory.focused().is_none());
-        if pressed(Key::Space) && nothing_focused {
-            studio.pause(!studio.is_paused());
-        }
-        if pressed(Key::ArrowRight) && studio.is_paused() && studio.tab == Tab::Curves {
-            studio.step();
-        }
-        for (key, tab) in NUMBERS.iter().zip(Tab::ALL) {
-            if pressed(*key) {
-                studio.tab = tab;
-            }
-        }
-    }
-
-    fn help_window(&mut self, ui: &Ui) {
-        egui::Window::new("Shortcuts")
-            .open(&mut self.help)
-            .anchor(Align2::CENTER_CENTER, [0.0, 0.0])
-            .resizable(false)
-            .collapsible(false)
-            .show(ui.ctx(), |ui| {
-                egui::Grid::new("shortcuts")
-                    .num_columns(2)
-                    .spacing([24.0, 6.0])
-                    .show(ui, |ui| {
-                        for (key, what) in SHORTCUTS {
-                            ui.label(RichText::new(*key).monospace());
-                            ui.label(*what);
-                            ui.end_row();
-                        }
-                    });
-            });
-    }
-
-    /// Whether the window may close now; else it asks first.
-    pub fn may_close(&mut self) -> bool {
-        match &self.screen {
-            Screen::Studio(studio) if studio.is_running() => {
-                self.closing.get_or_insert(Closing::Asked);
-                false
-            }
-            _ => true,
-        }
-    }
-
-    fn closing_window(&mut self, ui: &Ui) {
-        let Some(closing) = self.closing else {
-            return;
-        };
-        egui::Modal::new(egui::Id::unique("closing")).show(ui.ctx(), |ui| {
-            ui.set_width(360.0);
-            match closing {
-                Closing::Asked => {
-                    ui.heading("A run is going on");
-                    ui.label("It can be saved and continued later from the list of recent runs.");
-                    ui.horizontal(|ui| {
-                        if ui.button("Save and close").clicked() {
-                            self.closing = Some(Closing::Saving);
-                            if let Screen::Studio(studio) = &mut self.screen {
-                                studio.stop();
-                            }
-                        }
-                        if ui.button("Keep training").clicked() {
-                            self.closing = None;
-                        }
-                    });
-                }
-                Closing::Saving => {
-                    ui.horizontal(|ui| {
-                        ui.spinner();
-                        ui.label("Saving …");
-                    });
-                }
-            }
-        });
-    }
-
-    /// Whether the program shall end.
-    pub fn wants_to_close(&self) -> bool {
-        self.close
-    }
-
     /// Ends everything that runs, saving it.
     pub fn close(&mut self) {
         let mut frames: Vec<Duration> = self.frames.iter().copied().collect();
@@ -630,71 +529,6 @@ impl App {
     }
 }
 
-/// The open panel.
-fn panel(
-    ui: &mut Ui,
-    studio: &mut Studio,
-    (log, busy, moments, gpu): (&mut Log, &str, &[(usize, PathBuf)], bool),
-    asks: &mut Vec<Ask>,
-) {
-    let temperature = studio.temperature();
-    match studio.tab {
-        Tab::Log => return log.ui(ui),
-        Tab::Views => {
-            let running = studio.is_running();
-            if let Some((settings, draw)) = studio.views.ui(ui, &studio.settings, (running, gpu)) {
-                asks.push(Ask::Views {
-                    source: studio.source.clone(),
-                    settings,
-                    draw,
-                });
-            }
-            return;
-        }
-        Tab::Settings => return studio.settings_ui(ui),
-        Tab::Curves => {
-            if let Some(step) = studio.curves_ui(ui, log) {
-                let away = |moment: &&(usize, PathBuf)| moment.0.abs_diff(step);
-                let nearest = moments.iter().min_by_key(away).cloned();
-                if nearest.is_some() {
-                    studio.go_to(nearest, asks);
-                }
-            }
-            return;
-        }
-        Tab::Patterns | Tab::Look | Tab::Lab => {}
-    }
-    let (Some(gallery), Some(atlas)) = (&studio.gallery, &studio.atlas) else {
-        ui.centered_and_justified(|ui| {
-            ui.weak(match busy {
-                "" => {
-                    "The first look at the network appears here after its first steps.".to_owned()
-                }
-                busy => format!("{busy} …"),
-            })
-        });
-        return;
-    };
-    let mut go = None;
-    let mut scene = Scene {
-        gallery,
-        atlas,
-        picked: &mut studio.picked,
-        go: &mut go,
-        asks,
-        temperature,
-        gpu,
-    };
-    match studio.tab {
-        Tab::Patterns => studio.patterns.ui(ui, &mut scene),
-        Tab::Look => studio.look.ui(ui, &mut scene),
-        _ => studio.lab.ui(ui, &mut scene),
-    }
-    if let Some(tab) = go {
-        studio.tab = tab;
-    }
-}
-
 /// News of a run causes this many frames a second at most: more is not seen.
 const NEWS_EVERY: Duration = Duration::from_millis(50);
 
@@ -714,28 +548,3 @@ fn waker(ctx: &egui::Context, pace: &Pace) -> Wake {
         ctx.request_repaint_after(delay);
     })
 }
-
-const NUMBERS: [Key; 7] = [
-    Key::Num1,
-    Key::Num2,
-    Key::Num3,
-    Key::Num4,
-    Key::Num5,
-    Key::Num6,
-    Key::Num7,
-];
-
-/// What keys do.
-const SHORTCUTS: &[(&str, &str)] = &[
-    ("Space", "pause and go on"),
-    ("→", "one step, while paused (in Curves)"),
-    ("1 … 7", "the panels"),
-    (
-        "Arrows",
-        "in Look: move the chosen patch, or turn to another picture",
-    ),
-    ("Enter", "in the mask lab: hide or uncover a patch"),
-    ("Tab", "the next control"),
-    ("Ctrl Q", "close; a run is saved first"),
-    ("F1", "this list"),
-];

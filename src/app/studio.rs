@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 
 use super::atlas::Atlas;
-use super::curves::{Curves, Export, csv};
+use super::curves::Curves;
 use super::form::Form;
 use super::lab::Lab;
 use super::log::{Level, Log};
@@ -56,10 +56,10 @@ pub struct Studio {
     pub lab: Lab,
     pub views: Views,
     pub curves: Curves,
-    form: Form,
+    pub(super) form: Form,
     live: Option<Live>,
     /// What became of the last export.
-    said: String,
+    pub(super) said: String,
     /// Step of the last look that was asked for.
     looked: Option<usize>,
     paused: bool,
@@ -258,59 +258,6 @@ impl Studio {
             self.settings = settings;
         }
         self.resume(wake)
-    }
-
-    /// The curves; says which moment of the past was asked for.
-    pub fn curves_ui(&mut self, ui: &mut egui::Ui, log: &mut Log) -> Option<usize> {
-        let prototypes = self.prototypes();
-        let asked = self.curves.ui(ui, &self.history, prototypes, self.past);
-        if let Some(export) = self.curves.take_request() {
-            let folder = self.folder.clone().unwrap_or_default();
-            let (path, done) = match export {
-                Export::Csv => {
-                    let path = folder.join("curves.csv");
-                    let done = std::fs::write(&path, csv(&self.history)).map_err(Into::into);
-                    (path, done)
-                }
-                Export::Png => {
-                    let path = folder.join("curves.png");
-                    let done = self.curves.save_png(&path);
-                    (path, done)
-                }
-            };
-            let path = std::path::absolute(&path).unwrap_or(path);
-            self.said = match done {
-                Ok(()) => format!("saved {}", path.display()),
-                Err(error) => format!("cannot write {}: {error:#}", path.display()),
-            };
-            log.add(Level::Info, self.said.clone());
-        }
-        if !self.said.is_empty() {
-            ui.weak(&self.said);
-        }
-        asked
-    }
-
-    /// The form with this run's settings; what is changed there is told to the run.
-    pub fn settings_ui(&mut self, ui: &mut egui::Ui) {
-        let theme = super::theme::of(ui);
-        ui.label(egui::RichText::new(match self.is_running() {
-            true => "Settings with the tag “live” change from the next step on, with a mark on the curves.",
-            false => "Settings of this run. Those with the tag “live” can change while it goes on.",
-        }).color(theme.faint));
-        egui::ScrollArea::vertical()
-            .auto_shrink(false)
-            .show(ui, |ui| {
-                ui.set_max_width(760.0);
-                // Nothing can be edited where nothing runs: the form shows the same rows, all greyed.
-                let running = self.is_running();
-                let changes = ui
-                    .add_enabled_ui(running, |ui| self.form.ui(ui, true))
-                    .inner;
-                for (key, text) in changes {
-                    self.change(key, &text);
-                }
-            });
     }
 
     /// Saves and stops, and waits until that is done.

@@ -61,7 +61,7 @@ pub fn run(args: Args, flags: Option<&ArgMatches>) -> Result<ExitCode> {
         (None, Some(_)) => "photos",
     };
     let start = preset(name)?;
-    let Some(source) = args.source.or(start.source) else {
+    let Some(source) = args.source.or(start.source.clone()) else {
         bail!("preset {name} needs pictures: patchlight train SOURCE --preset {name}");
     };
     let mut settings = Settings::layered(Some(name), args.config.as_deref(), &args.set, flags)?;
@@ -76,15 +76,19 @@ pub fn run(args: Args, flags: Option<&ArgMatches>) -> Result<ExitCode> {
         preset: Some(name.to_owned()),
         version: env!("CARGO_PKG_VERSION").to_owned(),
     };
-    let start = match args.init {
-        Some(path) => Start::From(Box::new(open_checkpoint(&path)?)),
+    let weights = match args.init {
+        Some(path) => {
+            let checkpoint = open_checkpoint(&path)?;
+            settings = settings.with_network_of(&checkpoint.settings, &start.settings()?);
+            Start::From(Box::new(checkpoint))
+        }
         None => Start::Fresh,
     };
     terminal::train(Job {
         run,
         settings,
         folder: absolute(&folder),
-        start,
+        start: weights,
     })
 }
 

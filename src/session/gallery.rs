@@ -3,12 +3,12 @@
 //! without asking a network again.
 
 use std::ops::ControlFlow;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use anyhow::{Result, ensure};
 use half::f16;
 
-use crate::data::{LoadError, PartMap, Picture, Source};
+use crate::data::Picture;
 use crate::explore::bank::{Bank, Population, Shown};
 use crate::explore::clusters::{ClusterSettings, Clusters, patch_tokens};
 use crate::explore::colours::{ColourBasis, ColourSettings, Sample};
@@ -16,136 +16,10 @@ use crate::explore::patterns::{Order, Pattern, patterns};
 use crate::explore::{Encoder, Of, identity};
 use crate::model::download;
 
-use super::pictures::Subset;
-
-/// Patches of the fixed set, about: enough for patterns, few enough for a look in a second.
-const PATCHES: usize = 16_384;
-
-/// Bounds of the number of its pictures.
-const PICTURES: (usize, usize) = (48, 256);
+use super::reference::{Reference, ReferencePicture};
 
 /// Patches shown of a pattern.
 pub const CHOICES: usize = 24;
-
-/// The pictures that every look is made of.
-pub struct Reference {
-    source: Arc<dyn Source>,
-    pictures: Arc<Vec<ReferencePicture>>,
-    /// What every patch shows, where the source knows parts: made once, since it does not change.
-    shown: OnceLock<Option<Shown>>,
-}
-
-/// One of them.
-#[derive(Clone, Debug)]
-pub struct ReferencePicture {
-    pub name: String,
-    pub class: Option<String>,
-    /// As the network sees it.
-    pub view: Picture,
-}
-
-impl Reference {
-    /// Loads a set that is spread evenly over `source`, as `encoder` sees it.
-    ///
-    /// # Errors
-    /// A source of which nothing can be read.
-    pub fn load(source: &Arc<dyn Source>, encoder: &Encoder) -> Result<(Self, Vec<LoadError>)> {
-        use rayon::prelude::*;
-        let count = (PATCHES / encoder.patches()).clamp(PICTURES.0, PICTURES.1);
-        let spread = Subset::spread(source, count);
-        let loaded: Vec<_> = (0..spread.len())
-            .into_par_iter()
-            .map(|index| (index, spread.load(index)))
-            .collect();
-        let (mut indices, mut pictures, mut failures) = (Vec::new(), Vec::new(), Vec::new());
-        for (index, picture) in loaded {
-            match picture {
-                Ok(picture) => {
-                    indices.push(index);
-                    let label = spread.label(index);
-                    pictures.push(ReferencePicture {
-                        name: spread.name(index),
-                        class: label.and_then(|label| spread.classes().get(label).cloned()),
-                        view: encoder.view(&picture),
-                    });
-                }
-                Err(failure) => failures.push(failure),
-            }
-        }
-        ensure!(
-            !pictures.is_empty(),
-            "none of the pictures could be read; the first: {}",
-            failures.first().map_or(String::new(), ToString::to_string)
-        );
-        let source = Arc::new(Readable {
-            whole: spread,
-            indices,
-        });
-        let pictures = Arc::new(pictures);
-        let shown = OnceLock::new();
-        Ok((
-            Reference {
-                source,
-                pictures,
-                shown,
-            },
-            failures,
-        ))
-    }
-
-    pub fn len(&self) -> usize {
-        self.pictures.len()
-    }
-
-    pub fn is_empty(&self) -> bool {
-        self.pictures.is_empty()
-    }
-
-    /// Picture `index` as the network sees it.
-    pub fn view(&self, index: usize) -> Option<&Picture> {
-        self.pictures.get(index).map(|picture| &picture.view)
-    }
-
-    fn views(&self) -> impl Iterator<Item = &Picture> {
-        self.pictures.iter().map(|picture| &picture.view)
-    }
-}
-
-/// The pictures of a source that could be read.
-struct Readable {
-    whole: Arc<dyn Source>,
-    indices: Vec<usize>,
-}
-
-impl Source for Readable {
-    fn len(&self) -> usize {
-        self.indices.len()
-    }
-
-    fn name(&self, index: usize) -> String {
-        self.whole.name(self.indices[index])
-    }
-
-    fn label(&self, index: usize) -> Option<usize> {
-        self.whole.label(self.indices[index])
-    }
-
-    fn classes(&self) -> &[String] {
-        self.whole.classes()
-    }
-
-    fn load(&self, index: usize) -> Result<Picture, LoadError> {
-        self.whole.load(self.indices[index])
-    }
-
-    fn part_names(&self) -> &[&'static str] {
-        self.whole.part_names()
-    }
-
-    fn load_with_parts(&self, index: usize) -> Option<(Picture, PartMap)> {
-        self.whole.load_with_parts(self.indices[index])
-    }
-}
 
 /// How patches are grouped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -441,6 +315,7 @@ fn dot(a: &[f32], b: &[f32]) -> f32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::data::Source;
     use crate::data::parts::Parts;
 
     #[test]

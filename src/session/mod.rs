@@ -2,6 +2,7 @@
 //!
 //! The terminal and the window are two readers of the same [`Event`]s. Nothing here prints.
 
+pub mod asks;
 pub mod bench;
 pub mod checkpoint;
 pub mod control;
@@ -21,6 +22,7 @@ pub mod loading;
 pub mod looker;
 pub mod pictures;
 pub mod plots;
+pub mod reference;
 pub mod report;
 pub mod run;
 pub mod showing;

@@ -71,6 +71,20 @@ impl Settings {
         Ok(())
     }
 
+    /// Takes from `other` what makes a network (model, head, and the size of its crops, which its positions are
+    /// made for), except where this differs from `base`: what a person has chosen stays.
+    pub fn with_network_of(mut self, other: &Settings, base: &Settings) -> Self {
+        let makes =
+            |row: &&Row| matches!(row.group, "model" | "head") || row.key == "views.global_size";
+        for row in ROWS.iter().filter(makes) {
+            if row.get(&self) == row.get(base) {
+                // A value that was a setting before is allowed.
+                let _ = row.put(&mut self, &row.get(other));
+            }
+        }
+        self
+    }
+
     /// Keys whose values differ from `other`'s, in the order of the table.
     pub fn diff(&self, other: &Settings) -> Vec<&'static str> {
         ROWS.iter()
@@ -155,5 +169,25 @@ mod tests {
         assert!(settings.set_live("model.depth", "3", "form").is_err());
         assert!(settings.set_live("mask.ratio", "0,0.3", "form").is_err());
         assert_eq!(settings.diff(&Settings::default()), ["optim.lr"]);
+    }
+
+    #[test]
+    fn a_network_is_taken_over_except_what_was_chosen() {
+        let base = Settings::default();
+        let mut mine = base.clone();
+        mine.set("head.hidden", "99", "").unwrap();
+        mine.set("optim.lr", "0.1", "").unwrap();
+        let mut other = base.clone();
+        for (key, text) in [
+            ("head.hidden", "77"),
+            ("head.patch_out_dim", "5"),
+            ("views.global_size", "64"),
+            ("optim.lr", "0.2"),
+        ] {
+            other.set(key, text, "").unwrap();
+        }
+        let taken = mine.with_network_of(&other, &base);
+        assert_eq!((taken.head.hidden, taken.head.patch_out_dim), (99, 5));
+        assert_eq!((taken.views.global_size, taken.optim.lr), (64, 0.1));
     }
 }

@@ -4,9 +4,10 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use egui::Key;
-use egui_kittest::Harness;
 use egui_kittest::kittest::{NodeT, Queryable};
+use egui_kittest::{Harness, SnapshotOptions, SnapshotResults};
 use patchlight::app::{App, Opening};
+use patchlight::device::Api;
 use patchlight::session::folder::RunFile;
 use patchlight::session::run::Start;
 use patchlight::session::{Control, Job, train};
@@ -24,7 +25,9 @@ fn window(home: &Path, path: Option<PathBuf>) -> Window {
     };
     Harness::builder()
         .with_size([1280.0, 800.0])
+        .with_pixels_per_point(0.5) // small pictures
         .with_max_steps(8)
+        .with_options(SnapshotOptions::default().max_failed_pixels(200))
         .build_ui_state(
             move |ui, app: &mut Option<App>| {
                 app.get_or_insert_with(|| {
@@ -231,4 +234,111 @@ fn a_damaged_run_is_explained_and_the_window_lives_on() {
     assert!(sees(&window, "run.json is damaged"));
     press(&mut window, "Try the demo");
     until(&mut window, "patterns", |w| sees(w, "patterns in"));
+}
+
+#[test]
+fn a_run_that_cannot_go_on_says_why_and_what_to_do() {
+    let home = tempfile::tempdir().unwrap();
+    let folder = home.path().join("runs/tiny");
+    tiny_run(&folder);
+    let run = RunFile {
+        source: home.path().join("gone").display().to_string(),
+        preset: None,
+        version: String::new(),
+    };
+    std::fs::write(folder.join("run.json"), serde_json::to_vec(&run).unwrap()).unwrap();
+    let mut window = window(home.path(), Some(folder));
+    window.step();
+    press(&mut window, "▶ Go on training");
+    until(&mut window, "the error", |w| {
+        sees(w, "The run has ended with an error")
+    });
+    assert!(sees(&window, "gone"));
+    for label in ["Go on from the last checkpoint", "Copy details"] {
+        window.get_by_label(label);
+    }
+    press(&mut window, "Go on with smaller parts");
+    until(&mut window, "it again", |w| {
+        sees(w, "The run has ended with an error")
+    });
+}
+
+#[test]
+fn pictures_are_described_before_a_run_and_a_setting_can_be_changed() {
+    let home = tempfile::tempdir().unwrap();
+    let mut window = window(home.path(), Some("parts".into()));
+    window.step();
+    until(&mut window, "the pictures", |w| sees(w, "16 classes"));
+    assert!(sees(&window, "a preset of their own"));
+    until(&mut window, "the cost", |w| {
+        sees(w, "GFLOP") && sees(w, "about")
+    });
+    window.get_by_label("▶ Start training");
+    window.get_by_label("Search settings").focus();
+    window.step();
+    window
+        .get_by_label("Search settings")
+        .type_text("teacher_momentum");
+    window.step();
+    window.step();
+    assert!(sees(&window, "optim.teacher_momentum"));
+    assert!(!sees(&window, "optim.warmup_epochs"));
+    press(&mut window, "◀ Back");
+    assert!(sees(&window, "Try the demo"));
+}
+
+/// The window as it looks, on lavapipe: where the picture does not depend on the last digits of a network.
+/// `UPDATE_SNAPSHOTS=1` takes new pictures.
+#[test]
+fn it_looks_as_it_did() {
+    let drawn = patchlight::device::adapters();
+    if !drawn.iter().any(|adapter| adapter.api != Api::Flex) {
+        assert!(
+            std::env::var_os("PATCHLIGHT_REQUIRE_VULKAN").is_none(),
+            "there is nothing to draw with"
+        );
+        return;
+    }
+    let home = tempfile::tempdir().unwrap();
+    let memory = home.path().join("window.json");
+    let remember = |mode: &str, large: bool| {
+        let text = format!(r#"{{"mode":"{mode}","large":{large},"runs":[]}}"#);
+        std::fs::write(&memory, text).unwrap();
+    };
+    let mut seen = SnapshotResults::new();
+    for (name, mode, large) in [
+        ("first-dark", "dark", false),
+        ("first-light", "light", false),
+        ("first-large", "dark", true),
+    ] {
+        remember(mode, large);
+        let mut window = window(home.path(), None);
+        window.run_steps(4);
+        seen.add(window.try_snapshot(name));
+    }
+    for mode in ["dark", "light"] {
+        remember(mode, false);
+        let mut window = window(home.path(), None);
+        window.step();
+        press(&mut window, "Try the demo");
+        until(&mut window, "patterns", |w| sees(w, "patterns in"));
+        window.key_press(Key::Num4);
+        until(&mut window, "examples", |w| {
+            sees(w, "student's global crop 1")
+        });
+        until(&mut window, "rest", |w| !sees(w, " …"));
+        for (key, name) in [
+            (Key::Num4, "views"),
+            (Key::Num5, "curves-empty"),
+            (Key::Num6, "settings"),
+            (Key::Num7, "log-empty"),
+        ] {
+            window.key_press(key);
+            window.run_steps(4);
+            seen.add(window.try_snapshot(format!("{name}-{mode}")));
+        }
+        window.key_press(Key::F1);
+        window.run_steps(30); // until it has faded in
+        seen.add(window.try_snapshot(format!("help-{mode}")));
+    }
 }

@@ -132,6 +132,7 @@ pub fn apply(ctx: &Context, mode: Mode, large: bool) {
     visuals.faint_bg_color = theme.raised;
     visuals.window_stroke = Stroke::new(1.0, theme.line);
     visuals.hyperlink_color = theme.accent;
+    visuals.disabled_alpha = 0.7; // what cannot be changed can still be read
     visuals.warn_fg_color = theme.warn;
     visuals.error_fg_color = theme.bad;
     visuals.selection.bg_fill = theme.accent.gamma_multiply(0.35);

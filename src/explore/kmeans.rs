@@ -41,19 +41,7 @@ pub fn spherical(rows: Tensor<2>, count: usize, seed: u64, tell: Tell) -> Result
     );
     let mut centres = seeds(&host, dim, count, &mut rng);
     drop(host);
-    let mut steps = 0;
-    let mut told = || {
-        steps += 1;
-        let progress = Progress {
-            what: "k-means",
-            done: steps,
-            total: BATCHES + PASSES,
-        };
-        match tell(progress).is_break() {
-            true => bail!(Stopped),
-            false => Ok(()),
-        }
-    };
+    let mut told = teller(BATCHES + PASSES, tell);
     let mut seen = vec![0.0f32; count];
     for batch in 0..BATCHES {
         let from = batch * BATCH % total;
@@ -83,21 +71,25 @@ pub fn spherical(rows: Tensor<2>, count: usize, seed: u64, tell: Tell) -> Result
 /// # Errors
 /// [`Stopped`].
 pub fn refine(rows: &Tensor<2>, mut centres: Vec<f32>, tell: Tell) -> Result<Vec<f32>> {
-    let mut steps = 0;
-    let mut told = || {
-        steps += 1;
+    settle(rows, &mut centres, &mut teller(PASSES, tell))?;
+    Ok(centres)
+}
+
+/// Tells of each of `total` steps, and ends the work when it is told to.
+fn teller<'a>(total: usize, tell: Tell<'a>) -> impl FnMut() -> Result<()> + 'a {
+    let mut done = 0;
+    move || {
+        done += 1;
         let progress = Progress {
             what: "k-means",
-            done: steps,
-            total: PASSES,
+            done,
+            total,
         };
         match tell(progress).is_break() {
             true => bail!(Stopped),
             false => Ok(()),
         }
-    };
-    settle(rows, &mut centres, &mut told)?;
-    Ok(centres)
+    }
 }
 
 /// Full passes over all rows.

@@ -32,7 +32,7 @@ pub enum Verdict {
     /// Too few steps to judge, or the learning rate still rises.
     WarmingUp,
     Learning,
-    /// Nothing became better for [a fifth of the run](plateau::SHARE).
+    /// Nothing became better for a fifth of the run.
     Plateau,
     Collapsing,
     /// A loss or gradient is infinite or not a number.

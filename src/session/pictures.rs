@@ -109,12 +109,7 @@ fn hold_out(
     if test.is_empty() || train.is_empty() {
         return (source, None);
     }
-    let part = |indices| {
-        Arc::new(Subset {
-            whole: source.clone(),
-            indices,
-        }) as Arc<dyn Source>
-    };
+    let part = |indices| Subset::of(&source, indices);
     (part(train), Some(part(test)))
 }
 
@@ -125,17 +120,21 @@ pub struct Subset {
 }
 
 impl Subset {
+    /// The pictures of `source` with these numbers.
+    pub fn of(source: &Arc<dyn Source>, indices: Vec<usize>) -> Arc<dyn Source> {
+        Arc::new(Subset {
+            whole: source.clone(),
+            indices,
+        })
+    }
+
     /// At most `count` pictures of `source`, evenly spread over it.
     pub fn spread(source: &Arc<dyn Source>, count: usize) -> Arc<dyn Source> {
         let len = source.len();
         if count >= len {
             return source.clone();
         }
-        let indices = (0..count).map(|i| i * len / count).collect();
-        Arc::new(Subset {
-            whole: source.clone(),
-            indices,
-        })
+        Self::of(source, (0..count).map(|i| i * len / count).collect())
     }
 }
 

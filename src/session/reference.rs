@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 use anyhow::{Result, ensure};
 
 use super::pictures::Subset;
-use crate::data::{LoadError, PartMap, Picture, Source};
+use crate::data::{LoadError, Picture, Source};
 use crate::explore::Encoder;
 use crate::explore::bank::Shown;
 
@@ -65,10 +65,7 @@ impl Reference {
             "none of the pictures could be read; the first: {}",
             failures.first().map_or(String::new(), ToString::to_string)
         );
-        let source = Arc::new(Readable {
-            whole: spread,
-            indices,
-        });
+        let source = Subset::of(&spread, indices);
         let pictures = Arc::new(pictures);
         let shown = OnceLock::new();
         Ok((
@@ -96,41 +93,5 @@ impl Reference {
 
     pub(super) fn views(&self) -> impl Iterator<Item = &Picture> {
         self.pictures.iter().map(|picture| &picture.view)
-    }
-}
-
-/// The pictures of a source that could be read.
-struct Readable {
-    whole: Arc<dyn Source>,
-    indices: Vec<usize>,
-}
-
-impl Source for Readable {
-    fn len(&self) -> usize {
-        self.indices.len()
-    }
-
-    fn name(&self, index: usize) -> String {
-        self.whole.name(self.indices[index])
-    }
-
-    fn label(&self, index: usize) -> Option<usize> {
-        self.whole.label(self.indices[index])
-    }
-
-    fn classes(&self) -> &[String] {
-        self.whole.classes()
-    }
-
-    fn load(&self, index: usize) -> Result<Picture, LoadError> {
-        self.whole.load(self.indices[index])
-    }
-
-    fn part_names(&self) -> &[&'static str] {
-        self.whole.part_names()
-    }
-
-    fn load_with_parts(&self, index: usize) -> Option<(Picture, PartMap)> {
-        self.whole.load_with_parts(self.indices[index])
     }
 }

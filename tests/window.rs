@@ -287,6 +287,94 @@ fn pictures_are_described_before_a_run_and_a_setting_can_be_changed() {
     assert!(sees(&window, "Try the demo"));
 }
 
+/// A file that was let go over the window.
+#[derive(Debug)]
+struct Dropped(PathBuf);
+
+impl egui::DroppedFile for Dropped {
+    fn path(&self) -> &Path {
+        &self.0
+    }
+
+    fn bytes(&self) -> Result<Vec<u8>, String> {
+        std::fs::read(&self.0).map_err(|error| error.to_string())
+    }
+}
+
+#[test]
+fn what_is_dropped_is_opened() {
+    let home = tempfile::tempdir().unwrap();
+    let pictures = home.path().join("holiday");
+    for (class, colour) in [("sea", [0, 80, 200]), ("wood", [20, 120, 40])] {
+        std::fs::create_dir_all(pictures.join(class)).unwrap();
+        for i in 0..4 {
+            let picture = image::RgbImage::from_pixel(90 + i, 70, image::Rgb(colour));
+            picture
+                .save(pictures.join(class).join(format!("{i}.png")))
+                .unwrap();
+        }
+    }
+    std::fs::write(pictures.join("sea/torn.jpg"), b"nothing").unwrap();
+    let mut window = window(home.path(), None);
+    window.step();
+    let file = std::sync::Arc::new(Dropped(pictures.clone()));
+    window.input_mut().dropped_files.push(file);
+    until(&mut window, "the pictures", |w| sees(w, "2 classes"));
+    assert!(sees(&window, "sea 5, wood 4"));
+    assert!(sees(&window, "1 cannot be used"));
+    press(&mut window, "◀ Back");
+
+    // A picture, while a network is open, can be looked at through it.
+    press(&mut window, "Try the demo");
+    until(&mut window, "patterns", |w| sees(w, "patterns in"));
+    let file = std::sync::Arc::new(Dropped(pictures.join("sea/0.png")));
+    window.input_mut().dropped_files.push(file);
+    until(&mut window, "one picture", |w| sees(w, "1 pictures"));
+    press(&mut window, "Look at them with demo");
+    until(&mut window, "its patches", |w| sees(w, "in 1 pictures"));
+}
+
+#[test]
+fn a_collapsing_run_offers_a_remedy_that_can_be_taken_back() {
+    let home = tempfile::tempdir().unwrap();
+    let folder = home.path().join("runs/tiny");
+    tiny_run(&folder);
+    let file = folder.join("settings.toml");
+    let mut settings = Settings::from_toml(&std::fs::read_to_string(&file).unwrap(), "").unwrap();
+    for key in [
+        "loss.warmup_teacher_temp",
+        "loss.teacher_temp",
+        "loss.warmup_teacher_patch_temp",
+        "loss.teacher_patch_temp",
+    ] {
+        settings.set(key, "1", "").unwrap();
+    }
+    std::fs::write(&file, settings.to_toml()).unwrap();
+    let mut window = window(home.path(), Some(folder.clone()));
+    window.step();
+    press(&mut window, "▶ Go on training");
+    until(&mut window, "the verdict", |w| sees(w, "collapsing"));
+    until(&mut window, "a remedy", |w| sees(w, "Sharpen the teacher"));
+    let remedy = window
+        .query_all_by_label_contains("Sharpen the teacher")
+        .next();
+    remedy.unwrap().click();
+    window.step();
+    let temperature = |folder: &Path| {
+        let text = std::fs::read_to_string(folder.join("settings.toml")).unwrap();
+        Settings::from_toml(&text, "").unwrap().loss.teacher_temp
+    };
+    until(&mut window, "the change", |_| temperature(&folder) < 0.5);
+    press(&mut window, "Undo");
+    until(&mut window, "the old value", |_| {
+        temperature(&folder) == 1.0
+    });
+    press(&mut window, "⏹ Stop and save");
+    until(&mut window, "the end", |w| sees(w, "stopped and saved"));
+    let metrics = std::fs::read_to_string(folder.join("metrics.jsonl")).unwrap();
+    assert!(metrics.matches(r#""kind":"change""#).count() >= 2);
+}
+
 /// The window as it looks, on lavapipe: where the picture does not depend on the last digits of a network.
 /// `UPDATE_SNAPSHOTS=1` takes new pictures.
 #[test]

@@ -478,9 +478,11 @@ impl App {
                     self.screen = Screen::First(First::default());
                 }
             }
-            (Pressed::Resume, Screen::Studio(studio)) => failed = studio.resume(wake).err(),
+            (Pressed::Resume, Screen::Studio(studio)) => {
+                failed = studio.resume(&self.device, wake).err()
+            }
             (Pressed::ResumeInParts, Screen::Studio(studio)) => {
-                failed = studio.resume_in_parts(wake).err();
+                failed = studio.resume_in_parts(&self.device, wake).err();
             }
             (Pressed::Remedy(index), Screen::Studio(studio)) => studio.remedy(index),
             (Pressed::Undo, Screen::Studio(studio)) => studio.undo(),

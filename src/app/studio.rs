@@ -169,13 +169,13 @@ impl Studio {
         Ok(studio)
     }
 
-    /// Goes on with the open run.
+    /// Goes on with the open run, on `device` where its settings leave that open.
     ///
     /// # Errors
     /// A folder that holds no run, or a system that gives no more threads.
-    pub fn resume(&mut self, wake: Wake) -> Result<()> {
+    pub fn resume(&mut self, device: &str, wake: Wake) -> Result<()> {
         if let Some(folder) = &self.folder {
-            self.live = Some(Live::resume(folder, wake)?);
+            self.live = Some(Live::resume(folder, device, wake)?);
             self.phase = "starting".into();
             (self.failure, self.summary, self.past) = (None, None, None);
             (self.looked, self.paused) = (None, false);
@@ -249,7 +249,7 @@ impl Studio {
     ///
     /// # Errors
     /// A batch that cannot be cut further, or a folder that cannot be written to.
-    pub fn resume_in_parts(&mut self, wake: Wake) -> Result<()> {
+    pub fn resume_in_parts(&mut self, device: &str, wake: Wake) -> Result<()> {
         if let Some(folder) = &self.folder {
             let (_, mut settings) = RunFolder::read(folder)?;
             settings.run.accumulate *= 2;
@@ -257,7 +257,7 @@ impl Studio {
             RunFolder::open(folder)?.keep_settings(&settings)?;
             self.settings = settings;
         }
-        self.resume(wake)
+        self.resume(device, wake)
     }
 
     /// Saves and stops, and waits until that is done.

@@ -21,10 +21,13 @@ use super::reference::{Reference, ReferencePicture};
 /// Patches shown of a pattern.
 pub const CHOICES: usize = 24;
 
+/// Patches that a cluster has at least, in the mean: of few pictures fewer clusters are made.
+const MEMBERS: usize = 16;
+
 /// How patches are grouped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Group {
-    /// Clusters of their tokens, this many.
+    /// Clusters of their tokens, this many at most.
     Clusters(usize),
     /// The prototypes of the network's head.
     Prototypes,
@@ -142,7 +145,7 @@ impl Gallery {
             }
             Group::Clusters(count) => {
                 let settings = ClusterSettings {
-                    count: count.min(tokens.len() / dim),
+                    count: count.min(tokens.len() / dim / MEMBERS).max(1),
                     block,
                     seed: 0,
                 };

@@ -77,12 +77,16 @@ impl Live {
         })
     }
 
-    /// Goes on with the run in `folder`.
+    /// Goes on with the run in `folder`, on `device` where its settings leave that open.
     ///
     /// # Errors
     /// A folder that holds no run, or whose files are damaged.
-    pub fn resume(folder: &Path, wake: Wake) -> Result<Self> {
-        Self::start(resume(folder)?, wake)
+    pub fn resume(folder: &Path, device: &str, wake: Wake) -> Result<Self> {
+        let mut job = resume(folder)?;
+        if job.settings.run.device == "auto" && !device.is_empty() {
+            job.settings.run.device = device.to_owned();
+        }
+        Self::start(job, wake)
     }
 
     /// What was told since the last call.

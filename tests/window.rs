@@ -204,6 +204,21 @@ fn a_run_goes_on_pauses_steps_stops_and_is_opened_again() {
     std::thread::sleep(Duration::from_millis(300));
     window.step();
     assert_eq!(step(&window), Some(held + 1), "one step, not more");
+    window.key_press(Key::Num5);
+    window.step();
+    for (button, file) in [("Save CSV", "curves.csv"), ("Save PNG", "curves.png")] {
+        press(&mut window, button);
+        until(&mut window, file, |w| sees(w, file));
+        assert!(
+            std::fs::metadata(folder.join(file)).unwrap().len() > 500,
+            "{file}"
+        );
+    }
+    let lines = std::fs::read_to_string(folder.join("curves.csv")).unwrap();
+    assert!(
+        lines.lines().count() > held,
+        "a line a step, and one for the columns"
+    );
     // Closing asks first.
     assert!(!window.state_mut().as_mut().unwrap().may_close());
     window.step();

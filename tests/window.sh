@@ -17,7 +17,7 @@ export XDG_RUNTIME_DIR="${XDG_RUNTIME_DIR:-$work}"
 Xvfb "$DISPLAY" -screen 0 1280x800x24 >/dev/null 2>&1 &
 screen=$!
 trap 'kill $screen 2>/dev/null || true; rm -rf "$work"' EXIT
-sleep 2
+for _ in $(seq 60); do xdotool getdisplaygeometry >/dev/null 2>&1 && break; sleep 0.5; done
 cd "$work"
 
 fail() {
@@ -29,7 +29,8 @@ fail() {
 start() {
     "$program" "$@" >"$work/out" 2>&1 &
     running=$!
-    sleep 4
+    for _ in $(seq 60); do xdotool search --name patchlight >/dev/null 2>&1 && break; sleep 0.5; done
+    sleep 3
     # There is no window manager here to do it.
     xdotool search --name patchlight windowfocus || fail "there is no window"
 }
@@ -93,6 +94,14 @@ wait "$running" || fail "the program ended with an error"
 start open "$work/runs/demo-001"
 shot again 6
 differ first again
+xdotool key ctrl+q
+for _ in $(seq 60); do kill -0 "$running" 2>/dev/null || break; sleep 0.5; done
+wait "$running" || fail "the program ended with an error"
+
+# Pictures are described before a run.
+start open parts
+shot setup 6
+differ first setup
 xdotool key ctrl+q
 for _ in $(seq 60); do kill -0 "$running" 2>/dev/null || break; sleep 0.5; done
 wait "$running" || fail "the program ended with an error"

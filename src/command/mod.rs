@@ -38,10 +38,12 @@ use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 /// Without a command it opens the window; where there is no screen, it trains the built-in demo in the
 /// terminal.
 #[derive(Parser)]
-#[command(name = "patchlight", version)]
+#[command(name = "patchlight", version, args_conflicts_with_subcommands = true)]
 struct Cli {
     #[command(subcommand)]
     command: Option<Command>,
+    #[command(flatten)]
+    window: open::Flags,
 }
 
 #[derive(Subcommand)]
@@ -97,7 +99,7 @@ pub fn run() -> Result<ExitCode> {
     let cli = Cli::from_arg_matches(&matches)?;
     let done = |()| ExitCode::SUCCESS;
     match cli.command {
-        None => open::run(open::Args::default()),
+        None => open::run(cli.window.into()),
         Some(Command::Open(args)) => open::run(args),
         Some(Command::Train(args)) => {
             train::run(args, matches.subcommand().map(|(_, matches)| matches))

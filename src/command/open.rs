@@ -13,6 +13,13 @@ use crate::device;
 pub struct Args {
     /// A run's folder, a weight file, or pictures
     path: Option<PathBuf>,
+    #[command(flatten)]
+    flags: Flags,
+}
+
+/// How the window is opened; also without the word `open`.
+#[derive(clap::Args)]
+pub struct Flags {
     /// Where runs compute: auto, cpu, gpu, or a name that `patchlight devices` lists
     #[arg(long, default_value = "auto", value_name = "DEVICE")]
     device: String,
@@ -24,40 +31,36 @@ pub struct Args {
     headless: bool,
 }
 
-impl Default for Args {
-    fn default() -> Self {
-        Args {
-            path: None,
-            device: "auto".into(),
-            separate_device: false,
-            headless: false,
-        }
+impl From<Flags> for Args {
+    fn from(flags: Flags) -> Self {
+        Args { path: None, flags }
     }
 }
 
 /// Opens the window and stays until it is closed.
-pub fn run(args: Args) -> Result<ExitCode> {
-    if args.headless {
+pub fn run(Args { path, flags }: Args) -> Result<ExitCode> {
+    if flags.headless {
         return train::demo();
     }
-    let chosen = device::choose(&args.device)?;
-    let banner = (chosen.is_cpu && args.device == "auto").then(|| {
+    let chosen = device::choose(&flags.device)?;
+    let banner = (chosen.is_cpu && flags.device == "auto").then(|| {
         format!(
             "Training runs on the CPU ({}), which is enough for small networks.",
             chosen.reason
         )
     });
     let opening = Opening {
-        path: args.path.clone(),
-        device: args.device,
-        graphics: chosen.graphics.filter(|_| !args.separate_device),
+        path: path.clone(),
+        device: flags.device,
+        graphics: chosen.graphics.filter(|_| !flags.separate_device),
         banner,
         ..Opening::default()
     };
     match window::run(opening) {
         Ok(()) => Ok(ExitCode::SUCCESS),
-        Err(error) if args.path.is_none() => {
-            eprintln!("no window: {error:#}\ntraining the demo in the terminal instead");
+        Err(error) if path.is_none() => {
+            log::debug!("{error:#}");
+            eprintln!("no window: {error}\ntraining the demo in the terminal instead");
             train::demo()
         }
         Err(error) => Err(error),

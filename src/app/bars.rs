@@ -1,4 +1,4 @@
-//! The bars of an open run: transport above, time below, and the numbers beside the panel.
+//! The bars of an open run: transport above, time below.
 
 use std::path::PathBuf;
 

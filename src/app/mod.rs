@@ -7,6 +7,7 @@ mod atlas;
 mod bars;
 mod closing;
 mod curves;
+mod dialog;
 mod estimate;
 mod first;
 mod form;
@@ -29,7 +30,7 @@ pub mod window;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
 use anyhow::Result;
@@ -45,6 +46,7 @@ use setup::{Chosen, Setup};
 use studio::Studio;
 
 use crate::session::checkpoint::Checkpoint;
+use crate::session::knn::open_checkpoint;
 use crate::session::looker::{Ask, Looker, Told, Wake};
 use crate::session::pictures::DEMO;
 use crate::session::run::Start;
@@ -222,6 +224,7 @@ impl App {
                 Screen::Studio(studio) => studio.source.clone(),
                 Screen::First(_) | Screen::Setup(_) => DEMO.to_owned(),
             };
+            self.banner = None;
             self.look_through(path, &source);
         } else if self.is_running() {
             self.complain(format!(
@@ -256,6 +259,7 @@ impl App {
             Some(Chosen::Look) => {
                 let through = setup.through().map(Path::to_owned).unwrap_or_default();
                 let (source, ..) = setup.job();
+                self.banner = None;
                 self.look_through(&through, &source);
             }
             None => {}
@@ -272,12 +276,11 @@ impl App {
 
     fn look_through(&mut self, weights: &Path, source: &str) {
         let mut asks = Vec::new();
-        let settings = Checkpoint::read(weights).map(|c| c.settings);
+        let settings = open_checkpoint(weights).map(|c| c.settings);
         let mut studio = Studio::open(weights, source, settings.unwrap_or_default(), &mut asks);
         if weights.as_os_str() == "demo" {
             studio.title = "the demo".into();
         }
-        self.banner = None;
         self.screen = Screen::Studio(Box::new(studio));
         asks.into_iter().for_each(|ask| self.looker.ask(ask));
     }
@@ -321,16 +324,6 @@ impl App {
         self.memory.write(self.memory_path.as_deref());
     }
 
-    /// The demo that comes with the program.
-    fn demo(&mut self) {
-        let mut asks = Vec::new();
-        let settings = Checkpoint::demo().map(|c| c.settings).unwrap_or_default();
-        let mut studio = Studio::open(Path::new("demo"), DEMO, settings, &mut asks);
-        studio.title = "the demo".into();
-        self.screen = Screen::Studio(Box::new(studio));
-        asks.into_iter().for_each(|ask| self.looker.ask(ask));
-    }
-
     /// A new run of the demo: from its weights, or from nothing.
     fn train_demo(&mut self, further: bool) {
         let job = || -> Result<(Settings, Start)> {
@@ -345,25 +338,6 @@ impl App {
         match job() {
             Ok((settings, start)) => self.begin(DEMO, "demo", settings, start),
             Err(error) => self.complain(format!("{error:#}")),
-        }
-    }
-
-    fn choose(&mut self, folder: bool) {
-        let (tell, found) = channel();
-        let ctx = self.ctx.clone();
-        // A dialog blocks until it is answered; the window goes on.
-        let thread = std::thread::Builder::new().name("dialog".into());
-        let shown = thread.spawn(move || {
-            let dialog = rfd::FileDialog::new();
-            let path = match folder {
-                true => dialog.pick_folder(),
-                false => dialog.pick_file(),
-            };
-            let _ = tell.send(path); // the window has closed
-            ctx.request_repaint();
-        });
-        if shown.is_ok() {
-            self.dialog = Some(found);
         }
     }
 
@@ -385,8 +359,11 @@ impl App {
             wanted = first.ui(ui, &self.memory.runs, self.busy, self.banner.as_deref());
         });
         match wanted {
-            Some(Wanted::Demo) => self.demo(),
-            Some(Wanted::ChoosePictures | Wanted::ChooseRun) => self.choose(true),
+            Some(Wanted::Demo) => self.look_through(Path::new("demo"), DEMO),
+            Some(Wanted::ChoosePictures | Wanted::ChooseRun) => {
+                let ask = || rfd::FileDialog::new().pick_folder();
+                self.dialog = Some(dialog::aside(&self.ctx, ask));
+            }
             Some(Wanted::Open(path)) => self.open(&path),
             None => {}
         }

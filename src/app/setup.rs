@@ -1,7 +1,7 @@
 //! Before a run: what is in the pictures, which preset suits them, and every setting one click away.
 
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::mpsc::Receiver;
 
 use anyhow::Result;
 use egui::{
@@ -9,6 +9,7 @@ use egui::{
     TextureOptions, Ui, Vec2, vec2,
 };
 
+use super::dialog::aside;
 use super::estimate::{Cost, schedules_plot};
 use super::form::Form;
 use super::theme;
@@ -290,17 +291,6 @@ impl Setup {
 enum File {
     Read { path: String, text: String },
     Said(String),
-}
-
-/// Runs a dialog on a thread of its own: it blocks until it is answered, the window does not.
-fn aside(ctx: &egui::Context, ask: impl FnOnce() -> File + Send + 'static) -> Receiver<File> {
-    let (tell, said) = channel();
-    let ctx = ctx.clone();
-    std::thread::spawn(move || {
-        let _ = tell.send(ask()); // the screen has closed
-        ctx.request_repaint();
-    });
-    said
 }
 
 fn save_dialog(ctx: &egui::Context, text: String) -> Receiver<File> {

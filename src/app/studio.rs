@@ -15,7 +15,7 @@ use super::look::Look;
 use super::patterns::Patterns;
 use super::scene::{Picked, Tab};
 use super::views::Views;
-use crate::session::events::{Ending, Event, Summary};
+use crate::session::events::{Ending, Event};
 use crate::session::folder::{RunFile, RunFolder, next_folder};
 use crate::session::gallery::Gallery;
 use crate::session::health::{self, Health};
@@ -44,7 +44,6 @@ pub struct Studio {
     pub health: Health,
     /// What takes the last remedy back: its name, and settings with the values they had.
     pub undo: Option<(String, Vec<(&'static str, String)>)>,
-    pub summary: Option<Summary>,
     pub tab: Tab,
     pub gallery: Option<Arc<Gallery>>,
     pub atlas: Option<Atlas>,
@@ -83,19 +82,29 @@ impl Studio {
             path: weights.to_owned(),
             source: source.to_owned(),
         });
+        Self::over(weights, source, settings, "demo", History::default())
+    }
+
+    /// Nothing asked for and nothing running yet.
+    fn over(
+        weights: &Path,
+        source: &str,
+        settings: Settings,
+        preset: &str,
+        history: History,
+    ) -> Self {
         let name = weights.file_stem().unwrap_or_default().to_string_lossy();
         Studio {
             title: name.into_owned(),
             folder: None,
             weights: weights.to_owned(),
             source: source.to_owned(),
-            preset: "demo".into(),
-            history: History::default(),
+            preset: preset.to_owned(),
             phase: String::new(),
             failure: None,
-            health: health::judge(&History::default(), &settings),
+            health: health::judge(&history, &settings),
+            history,
             undo: None,
-            summary: None,
             tab: Tab::Patterns,
             gallery: None,
             atlas: None,
@@ -106,7 +115,7 @@ impl Studio {
             lab: Lab::default(),
             views: Views::default(),
             curves: Curves::default(),
-            form: form_of(&settings, "demo"),
+            form: form_of(&settings, preset),
             settings,
             live: None,
             said: String::new(),
@@ -124,11 +133,13 @@ impl Studio {
     /// A folder that holds no run, or whose files are damaged.
     pub fn of_run(folder: &Path, asks: &mut Vec<Ask>) -> Result<Self> {
         let (run, settings) = RunFolder::read(folder)?;
-        let mut studio = Self::open(folder, &run.source, settings, asks);
-        studio.preset = run.preset.unwrap_or_else(|| "photos".into());
-        studio.form = form_of(&studio.settings, &studio.preset);
-        studio.history = History::read(folder).unwrap_or_default();
-        studio.health = health::judge(&studio.history, &studio.settings);
+        asks.push(Ask::Open {
+            path: folder.to_owned(),
+            source: run.source.clone(),
+        });
+        let history = History::read(folder).unwrap_or_default();
+        let preset = run.preset.as_deref().unwrap_or("photos");
+        let mut studio = Self::over(folder, &run.source, settings, preset, history);
         studio.folder = Some(folder.to_owned());
         studio.phase = "not running".into();
         Ok(studio)
@@ -148,15 +159,13 @@ impl Studio {
     ) -> Result<Self> {
         let folder = next_folder(parent, preset);
         let folder = std::path::absolute(&folder).unwrap_or(folder);
-        let mut studio = Self::open(&folder, source, settings.clone(), &mut Vec::new());
-        studio.preset = preset.to_owned();
-        studio.form = form_of(&studio.settings, preset);
         let run = RunFile {
             source: crate::session::pictures::absolute(source),
             preset: Some(preset.to_owned()),
             version: env!("CARGO_PKG_VERSION").to_owned(),
         };
-        studio.source.clone_from(&run.source);
+        let history = History::default();
+        let mut studio = Self::over(&folder, &run.source, settings.clone(), preset, history);
         let job = Job {
             run,
             settings,
@@ -177,7 +186,7 @@ impl Studio {
         if let Some(folder) = &self.folder {
             self.live = Some(Live::resume(folder, device, wake)?);
             self.phase = "starting".into();
-            (self.failure, self.summary, self.past) = (None, None, None);
+            (self.failure, self.past) = (None, None);
             (self.looked, self.paused) = (None, false);
         }
         Ok(())
@@ -296,11 +305,7 @@ impl Studio {
     /// Prototypes for class tokens and for patches.
     pub fn prototypes(&self) -> (usize, usize) {
         let head = &self.settings.head;
-        let patch = match head.shared || head.shared_teacher {
-            true => head.out_dim,
-            false => head.patch_out_dim,
-        };
-        (head.out_dim, patch)
+        (head.out_dim, head.teacher_patches())
     }
 
     /// Takes in what the run told since the last call, and asks for looks when it is time.
@@ -318,11 +323,7 @@ impl Studio {
                 }
                 Event::Warning(text) => log.add(Level::Warning, text),
                 Event::Changed(change) => {
-                    let text = format!(
-                        "{} = {} from step {} on (was {})",
-                        change.key, change.to, change.step, change.from
-                    );
-                    log.add(Level::Info, text);
+                    log.add(Level::Info, change.to_string());
                     let _ = self.settings.set(&change.key, &change.to, "");
                     self.form = form_of(&self.settings, &self.preset);
                 }
@@ -398,7 +399,6 @@ impl Studio {
                     Level::Info,
                     format!("{}: {}", self.phase, summary.report.display()),
                 );
-                self.summary = Some(summary);
             }
             State::Failed(failure) => {
                 self.live = None;

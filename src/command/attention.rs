@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 
-use super::look::{NetworkArgs, SourceArgs, Watch, file_name, introduce, warn};
+use super::look::{NetworkArgs, SourceArgs, Watch, file_name, introduce, make_folder, warn};
 use crate::data::Picture;
 use crate::explore::Walk;
 use crate::explore::animation::Animation;
@@ -56,8 +56,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let block = encoder.block(args.block).context("--block")?;
     let source = args.source.open(&opened.settings)?;
     introduce(encoder, &*source);
-    std::fs::create_dir_all(&args.out)
-        .with_context(|| format!("cannot make the folder {}", args.out.display()))?;
+    make_folder(&args.out)?;
     let film = args.gif.as_deref();
     let film = film.map(|path| Animation::create(path, args.fps.into()));
     let mut film = film.transpose().context("--gif")?;

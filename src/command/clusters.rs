@@ -6,7 +6,9 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
 
-use super::look::{NetworkArgs, SourceArgs, Watch, file_name, introduce, spread, warn};
+use super::look::{
+    NetworkArgs, SourceArgs, Watch, file_name, introduce, make_folder, spread, warn,
+};
 use super::patterns::GroupingArgs;
 use crate::data::Picture;
 use crate::explore::bank::{Bank, Shown};
@@ -52,8 +54,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let grouping = args.grouping.grouping(encoder)?;
     let source = args.source.open(&opened.settings)?;
     introduce(encoder, &*source);
-    std::fs::create_dir_all(&args.out)
-        .with_context(|| format!("cannot make the folder {}", args.out.display()))?;
+    make_folder(&args.out)?;
     Watch::new()?.run(|watch| {
         let mut tell = |progress| watch.tell(progress);
         let mut walk = Walk::new(encoder, &source, &mut tell);

@@ -5,7 +5,9 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 
-use super::look::{NetworkArgs, SourceArgs, Watch, file_name, introduce, spread, warn};
+use super::look::{
+    NetworkArgs, SourceArgs, Watch, file_name, introduce, make_folder, spread, warn,
+};
 use crate::data::Picture;
 use crate::explore::colours::{ColourBasis, ColourSettings, Sample};
 use crate::explore::draw::{self, PAPER};
@@ -46,8 +48,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let opened = args.network.open()?;
     let source = args.source.open(&opened.settings)?;
     introduce(&opened.encoder, &*source);
-    std::fs::create_dir_all(&args.out)
-        .with_context(|| format!("cannot make the folder {}", args.out.display()))?;
+    make_folder(&args.out)?;
     let cache = args.source.cache();
     let shown = spread(source.len(), args.show);
     let basis_of = |encoder: &Encoder, watch: &mut Watch| {

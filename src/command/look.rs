@@ -3,7 +3,7 @@
 
 use std::io::IsTerminal;
 use std::ops::ControlFlow;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -56,7 +56,7 @@ impl NetworkArgs {
     }
 
     /// The same for another file.
-    pub fn open_file(&self, path: &std::path::Path) -> Result<session::encoder::Opened> {
+    pub fn open_file(&self, path: &Path) -> Result<session::encoder::Opened> {
         let chosen = device::choose(&self.device.device)?;
         let mut opened = session::encoder::open(path, self.student, &chosen.device)?;
         if let Some(size) = self.size {
@@ -92,6 +92,15 @@ impl SourceArgs {
             false => Cache::of_user(),
         }
     }
+}
+
+/// Makes the folder that pictures are written to.
+///
+/// # Errors
+/// A place that cannot be written to.
+pub fn make_folder(folder: &Path) -> Result<()> {
+    std::fs::create_dir_all(folder)
+        .with_context(|| format!("cannot make the folder {}", folder.display()))
 }
 
 /// One line, on what is looked at and through what.

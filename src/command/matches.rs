@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use anyhow::{Context, Result, bail};
 use serde_json::json;
 
-use super::look::{NetworkArgs, SourceArgs, Watch, file_name, introduce, warn};
+use super::look::{NetworkArgs, SourceArgs, Watch, file_name, introduce, make_folder, warn};
 use super::similar::find;
 use crate::data::{Picture, Source};
 use crate::explore::attention::Attention;
@@ -66,8 +66,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let encoder = &opened.encoder;
     let source = args.source.open(&opened.settings)?;
     introduce(encoder, &*source);
-    std::fs::create_dir_all(&args.out)
-        .with_context(|| format!("cannot make the folder {}", args.out.display()))?;
+    make_folder(&args.out)?;
     if let (Some(a), Some(b)) = (&args.a, &args.b) {
         let indices = [find(&*source, a)?, find(&*source, b)?];
         let view = |index| anyhow::Ok(Look::load(encoder, &source, index)?.view);

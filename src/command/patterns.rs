@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use anyhow::{Context, Result};
 use clap::ValueEnum;
 
-use super::look::{NetworkArgs, SourceArgs, Watch, introduce, warn};
+use super::look::{NetworkArgs, SourceArgs, Watch, introduce, make_folder, warn};
 use crate::explore::bank::{Bank, Grouping, Shown};
 use crate::explore::clusters::ClusterSettings;
 use crate::explore::draw::{self, PAPER};
@@ -111,8 +111,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let grouping = args.grouping.grouping(encoder)?;
     let source = args.source.open(&opened.settings)?;
     introduce(encoder, &*source);
-    std::fs::create_dir_all(&args.out)
-        .with_context(|| format!("cannot make the folder {}", args.out.display()))?;
+    make_folder(&args.out)?;
     let (kind, window) = match grouping {
         Grouping::Prototypes(Of::Pictures) => ("picture", 0),
         _ => ("patch", usize::from(args.window)),

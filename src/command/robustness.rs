@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::json;
 
-use super::look::{NetworkArgs, SourceArgs, Watch, introduce, warn};
+use super::look::{NetworkArgs, SourceArgs, Watch, introduce, make_folder, warn};
 use crate::data::Picture;
 use crate::data::pixels::{Filter, resize};
 use crate::explore::damage::{Damage, Order, grids_of};
@@ -57,8 +57,7 @@ pub struct Args {
 
 /// Measures and draws.
 pub fn run(args: Args) -> Result<ExitCode> {
-    std::fs::create_dir_all(&args.out)
-        .with_context(|| format!("cannot make the folder {}", args.out.display()))?;
+    make_folder(&args.out)?;
     Watch::new()?.run(|watch| look(&args, watch))
 }
 

@@ -74,10 +74,7 @@ impl Terminal {
                     .set_length(self.bar.length().unwrap_or_default().max(step as u64));
                 log::debug!("checkpoint {}", path.display());
             }
-            Event::Changed(change) => self.line(format!(
-                "{} = {} from step {} on (was {})",
-                change.key, change.to, change.step, change.from
-            )),
+            Event::Changed(change) => self.line(change.to_string()),
             Event::Warning(text) => self.line(format!("warning: {text}")),
         }
     }

@@ -68,10 +68,9 @@ impl Bank {
                 encoder.name
             ),
             (Grouping::Prototypes(Of::Pictures), Some(p)) => (1, p.head.out),
-            (Grouping::Prototypes(Of::Patches), Some(p)) if p.head.shared => {
-                (encoder.patches(), p.head.out)
+            (Grouping::Prototypes(Of::Patches), Some(p)) => {
+                (encoder.patches(), p.head.patch_count())
             }
-            (Grouping::Prototypes(Of::Patches), Some(p)) => (encoder.patches(), p.head.patch_out),
         };
         let mut bank = Bank {
             each,

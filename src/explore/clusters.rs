@@ -142,16 +142,12 @@ impl Clusters {
         let at = places.chunks_exact(dim).cycle();
         for ((row, place), &id) in rows.chunks_exact_mut(dim).zip(at).zip(before) {
             row.iter_mut().zip(place).for_each(|(x, m)| *x -= m);
-            let norm = row.iter().map(|x| x * x).sum::<f32>().sqrt().max(1e-12);
-            row.iter_mut().for_each(|x| *x /= norm);
+            kmeans::normalise(row);
             if let Some(centre) = centres.get_mut(id as usize * dim..(id as usize + 1) * dim) {
                 centre.iter_mut().zip(row.iter()).for_each(|(c, x)| *c += x);
             }
         }
-        for centre in centres.chunks_exact_mut(dim) {
-            let norm = centre.iter().map(|x| x * x).sum::<f32>().sqrt().max(1e-12);
-            centre.iter_mut().for_each(|x| *x /= norm);
-        }
+        centres.chunks_exact_mut(dim).for_each(kmeans::normalise);
         let total = rows.len() / dim;
         let rows = encoder.matrix(rows, [total, dim]);
         let centres = kmeans::refine(&rows, centres, tell)?;

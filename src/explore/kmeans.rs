@@ -218,7 +218,8 @@ impl Sums {
     }
 }
 
-fn normalise(row: &mut [f32]) {
+/// Brings a row to length 1.
+pub fn normalise(row: &mut [f32]) {
     let length = row.iter().map(|x| x * x).sum::<f32>().sqrt().max(1e-12);
     row.iter_mut().for_each(|x| *x /= length);
 }

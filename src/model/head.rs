@@ -172,6 +172,14 @@ impl Head {
         (x - mean) / (variance + BATCH_NORM_EPSILON).sqrt() * gain + bias
     }
 
+    /// Number of prototypes for patch tokens.
+    pub fn patch_count(&self) -> usize {
+        match self.shared {
+            true => self.out,
+            false => self.patch_out,
+        }
+    }
+
     /// The weight-normalised last layer of class tokens, `[out, bottleneck]`: row k is
     /// g_k · v_k / ‖v_k‖.
     pub fn class_prototypes(&self, weights: &Parameters) -> Tensor<2> {

@@ -52,10 +52,7 @@ impl Trainer {
     /// The same with given student weights.
     pub fn with_student(settings: &Settings, student: Parameters, device: &Device) -> Self {
         let teacher_network = Network::teacher(settings);
-        let patch_width = match settings.head.shared || settings.head.shared_teacher {
-            true => settings.head.out_dim,
-            false => settings.head.patch_out_dim,
-        };
+        let patch_width = settings.head.teacher_patches();
         Trainer {
             teacher: networks::teacher_from(&student, &teacher_network, device),
             optimizer: Optimizer::new(&settings.optim, &student),

@@ -88,14 +88,7 @@ pub fn from_checkpoint(
     let prototypes = Prototypes {
         centres: Centres {
             class: centre("class", head.out)?,
-            patch: centre(
-                "patch",
-                if head.shared {
-                    head.out
-                } else {
-                    head.patch_out
-                },
-            )?,
+            patch: centre("patch", head.patch_count())?,
         },
         head,
     };

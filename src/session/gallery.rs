@@ -9,7 +9,7 @@ use anyhow::{Result, ensure};
 use half::f16;
 
 use crate::data::Picture;
-use crate::explore::bank::{Bank, Population, Shown};
+use crate::explore::bank::{Bank, Shown};
 use crate::explore::clusters::{ClusterSettings, Clusters, patch_tokens};
 use crate::explore::colours::{ColourBasis, ColourSettings, Sample};
 use crate::explore::patterns::{Order, Pattern, patterns};
@@ -106,15 +106,10 @@ impl Gallery {
         let block = encoder.block(how.block)?;
         let (patches, dim) = (encoder.patches(), encoder.vit.dim);
         let views: Vec<Picture> = reference.views().cloned().collect();
-        let mut heads = encoder.prototypes.as_ref().map(|prototypes| {
-            let head = &prototypes.head;
-            let kinds = if head.shared {
-                head.out
-            } else {
-                head.patch_out
-            };
-            empty_bank(views.len(), patches, kinds)
-        });
+        let mut heads = encoder
+            .prototypes
+            .as_ref()
+            .map(|prototypes| empty_bank(views.len(), patches, prototypes.head.patch_count()));
         let mut tokens: Vec<f32> = Vec::with_capacity(views.len() * patches * dim);
         for batch in views.chunks(encoder.batch()) {
             let (plain, (ids, values)) = match block == encoder.last_block() {
@@ -242,7 +237,10 @@ impl Gallery {
             return Vec::new();
         };
         (0..self.patches())
-            .filter_map(|other| Some(dot(&query, &self.token(picture, other)?)))
+            .filter_map(|other| {
+                let terms = query.iter().zip(self.token(picture, other)?);
+                Some(terms.map(|(x, y)| x.to_f32() * y.to_f32()).sum())
+            })
             .collect()
     }
 
@@ -275,16 +273,9 @@ impl Gallery {
         self.ids.get(picture * self.patches() + patch).copied()
     }
 
-    /// Who belongs to cluster `id`.
-    pub fn population(&self, id: u32) -> Population {
-        self.pattern(id)
-            .map_or(Population::default(), |p| p.population)
-    }
-
-    fn token(&self, picture: usize, patch: usize) -> Option<Vec<f32>> {
+    fn token(&self, picture: usize, patch: usize) -> Option<&[f16]> {
         let from = (picture * self.patches() + patch) * self.dim;
-        let token = self.directions.get(from..from + self.dim)?;
-        Some(token.iter().map(|x| x.to_f32()).collect())
+        self.directions.get(from..from + self.dim)
     }
 }
 
@@ -309,10 +300,6 @@ fn empty_bank(pictures: usize, each: usize, kinds: usize) -> Bank {
         kinds,
         ..Bank::default()
     }
-}
-
-fn dot(a: &[f32], b: &[f32]) -> f32 {
-    a.iter().zip(b).map(|(x, y)| x * y).sum()
 }
 
 #[cfg(test)]

@@ -21,6 +21,18 @@ pub struct Change {
     pub to: String,
 }
 
+impl std::fmt::Display for Change {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Change {
+            key,
+            step,
+            from,
+            to,
+        } = self;
+        write!(f, "{key} = {to} from step {step} on (was {from})")
+    }
+}
+
 /// Everything that curves are drawn from, in the order of the steps.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct History {

@@ -3,7 +3,7 @@
 //! Enums rather than text, so that a name which passed the table needs no second check later and
 //! the compiler points at every place that a new choice concerns.
 
-use super::table::ModelSettings;
+use super::table::{HeadSettings, ModelSettings};
 use super::value::{Kind, Value};
 
 macro_rules! choices {
@@ -84,6 +84,16 @@ impl Arch {
             Arch::VitBase => (768, 12, 12),
             Arch::VitLarge => (1024, 24, 16),
             Arch::Custom => (0, 0, 0),
+        }
+    }
+}
+
+impl HeadSettings {
+    /// Number of prototypes that the teacher's patches have: those of its class token where they are shared.
+    pub fn teacher_patches(&self) -> usize {
+        match self.shared || self.shared_teacher {
+            true => self.out_dim,
+            false => self.patch_out_dim,
         }
     }
 }

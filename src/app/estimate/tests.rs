@@ -1,3 +1,5 @@
+//! What a run costs, by hand and from published counts.
+
 use super::*;
 use crate::settings::preset;
 use egui_kittest::Harness;

@@ -1,3 +1,5 @@
+//! The form as a person uses it: search, change, reset, refusal.
+
 use super::*;
 use crate::settings::preset;
 use egui_kittest::Harness;

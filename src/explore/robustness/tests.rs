@@ -1,3 +1,5 @@
+//! What damage may and may not change.
+
 use burn::tensor::Device;
 
 use super::*;

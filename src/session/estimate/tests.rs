@@ -1,3 +1,5 @@
+//! Counts and operations against those that are known.
+
 use super::*;
 use crate::session::bench::sizes;
 use crate::settings::presets;

@@ -101,15 +101,10 @@ impl Tokens {
         let side = settings.views.global_size / settings.model.patch.max(1);
         let crops = settings.run.batch * settings.views.global_crops;
         let share = mask.ratio.iter().sum::<f64>() / mask.ratio.len().max(1) as f64;
-        let shared = head.shared || head.shared_teacher;
         Some(Tokens {
             of: "patches",
             entropy: mean(&recent, |s| s.entropy_patch),
-            prototypes: if shared {
-                head.out_dim
-            } else {
-                head.patch_out_dim
-            },
+            prototypes: head.teacher_patches(),
             used: mean(&recent, |s| s.prototypes_used_patch as f32),
             count: (crops * side * side) as f32 * share as f32,
             fewest: FEWEST_PATCH,

@@ -82,7 +82,7 @@ fn a_software_gpu_shows_what_the_cpu_shows() {
             here.attention(&views, block),
             there.attention(&views, block),
         );
-        assert_eq!(a.len(), 4 * here.vit.heads * 64);
+        assert_eq!(a.len(), 4 * here.backbone.heads(block) * 64);
         for (x, y) in a.iter().zip(&b) {
             assert!((x - y).abs() < 1e-5, "{x} {y}");
         }
@@ -145,7 +145,7 @@ fn what_cannot_be_done_is_explained() {
     let encoder = demo(&device);
     let error = encoder.clone().at(100).unwrap_err().to_string();
     assert!(error.contains("96 and 104"), "{error}");
-    let error = encoder.block(4).unwrap_err().to_string();
+    let error = encoder.focused(4).map(|_| ()).unwrap_err().to_string();
     assert!(error.contains("blocks 0 to 3"), "{error}");
 
     let mut headless = encoder;

@@ -29,6 +29,8 @@ mod loss;
 mod masks;
 #[path = "parity/schedules.rs"]
 mod schedules;
+#[path = "parity/swin_forward.rs"]
+mod swin_forward;
 #[path = "parity/topk_cluster.rs"]
 mod topk_cluster;
 #[path = "parity/train_steps.rs"]
@@ -37,7 +39,7 @@ mod train_steps;
 mod vit_forward;
 
 /// Every kind of case that a test here reads.
-const TESTED: [&str; 11] = [
+const TESTED: [&str; 12] = [
     "augment",
     "cluster_metrics",
     "head_forward",
@@ -46,16 +48,16 @@ const TESTED: [&str; 11] = [
     "loss",
     "masks",
     "schedules",
+    "swin_forward",
     "topk_cluster",
     "train_steps",
     "vit_forward",
 ];
 /// Kinds that the engine has no counterpart of.
-const WITHOUT_COUNTERPART: [(&str, &str); 4] = [
+const WITHOUT_COUNTERPART: [(&str, &str); 3] = [
     ("checkpoint", "PyTorch's pickled checkpoints are not read"),
     ("linear", "there is no linear probe"),
     ("retrieval_map", "there is no retrieval metric"),
-    ("swin_forward", "there is no Swin transformer"),
 ];
 
 fn cpu() -> burn::tensor::Device {
@@ -92,6 +94,13 @@ fn every_folder_is_known() {
 #[test]
 fn vit_forward() {
     on("vit_forward", |root| vit_forward::run(root, &cpu(), None));
+}
+
+#[test]
+fn swin_forward() {
+    on("swin_forward", |root| {
+        swin_forward::run(root, &cpu(), false)
+    });
 }
 
 #[test]
@@ -151,6 +160,9 @@ fn lavapipe() {
     if let Some(device) = fixture::software_vulkan("lavapipe") {
         on("vit_forward", |root| {
             vit_forward::run(root, &device, Some(1))
+        });
+        on("swin_forward", |root| {
+            swin_forward::run(root, &device, true)
         });
         on("loss", |root| loss::run(root, &device, 10.0));
         on("train_steps", |root| train_steps::run(root, &device, true));

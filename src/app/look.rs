@@ -161,11 +161,11 @@ impl Look {
                     Some(head) => format!("head {head}"),
                     None => "all heads".into(),
                 };
+                let heads = scene.gallery.heads.get(self.block).copied().unwrap_or(0);
                 egui::ComboBox::from_id_salt("head")
                     .selected_text(text(self.head))
                     .show_ui(ui, |ui| {
-                        for head in std::iter::once(None).chain((0..scene.gallery.heads).map(Some))
-                        {
+                        for head in std::iter::once(None).chain((0..heads).map(Some)) {
                             ui.selectable_value(&mut self.head, head, text(head));
                         }
                     });

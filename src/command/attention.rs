@@ -53,7 +53,8 @@ fn share(text: &str) -> Result<f32, String> {
 pub fn run(args: Args) -> Result<ExitCode> {
     let opened = args.network.open()?;
     let encoder = &opened.encoder;
-    let block = encoder.block(args.block).context("--block")?;
+    let encoder = &encoder.focused(args.block).context("--block")?;
+    let block = encoder.focus();
     let source = args.source.open(&opened.settings)?;
     introduce(encoder, &*source);
     make_folder(&args.out)?;
@@ -114,7 +115,7 @@ fn masked(
     mass: f32,
 ) -> Picture {
     let kept = threshold(&attention.mean(), mass);
-    let (side, grid) = (encoder.vit.patch, encoder.grid());
+    let (side, grid) = (encoder.patch(), encoder.grid());
     let mut picture = view.clone();
     for y in 0..view.height {
         for x in 0..view.width {

@@ -50,8 +50,8 @@ pub struct Args {
 /// A network, source or folder that cannot be used.
 pub fn run(args: Args) -> Result<ExitCode> {
     let opened = args.network.open()?;
-    let encoder = &opened.encoder;
-    let grouping = args.grouping.grouping(encoder)?;
+    let (encoder, grouping) = args.grouping.grouping(&opened.encoder)?;
+    let encoder = &encoder;
     let source = args.source.open(&opened.settings)?;
     introduce(encoder, &*source);
     make_folder(&args.out)?;

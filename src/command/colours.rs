@@ -53,7 +53,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let shown = spread(source.len(), args.show);
     let basis_of = |encoder: &Encoder, watch: &mut Watch| {
         let settings = ColourSettings {
-            block: encoder.block(args.block).context("--block")?,
+            block: encoder.focus(),
             foreground: args.foreground,
         };
         let mut tell = |progress| watch.tell(progress);
@@ -62,6 +62,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
         warn(&walk.failures);
         anyhow::Ok((basis, settings.block))
     };
+    let focused = |encoder: &Encoder| encoder.focused(args.block).context("--block");
     let load = |encoder: &Encoder| -> Vec<Look> {
         let looks = shown.iter().map(|&i| Look::load(encoder, &source, i));
         looks.filter_map(Result::ok).collect()
@@ -70,14 +71,14 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let path = args.out.join("colours.png");
     Watch::new()?.run(|watch| {
         if !args.steps {
-            let encoder = &opened.encoder;
+            let encoder = &focused(&opened.encoder)?;
             let (basis, _) = basis_of(encoder, watch)?;
             let looks = load(encoder);
             let mut pairs = Vec::new();
             for looks in looks.chunks(encoder.batch()) {
                 let views: Vec<Picture> = looks.iter().map(|look| look.view.clone()).collect();
                 for (look, map) in looks.iter().zip(basis.paint(encoder, &views)) {
-                    let map = map.enlarged(encoder.vit.patch);
+                    let map = map.enlarged(encoder.patch());
                     let pair = draw::strip(&[look.view.clone(), map].map(|p| enlarge(&p)));
                     let name = file_name(look.index, &source.name(look.index));
                     pair.save_png(&args.out.join(name))?;
@@ -98,7 +99,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
         let checkpoints = steps(&args.network.checkpoint)?;
         let mut columns = 0;
         for checkpoint in &checkpoints {
-            let encoder = &args.network.open_file(checkpoint)?.encoder;
+            let encoder = &focused(&args.network.open_file(checkpoint)?.encoder)?;
             let (mut basis, block) = basis_of(encoder, watch)?;
             let mut tell = |progress| watch.tell(progress);
             let sample = Sample::take(&mut Walk::new(encoder, &source, &mut tell), block)?;
@@ -115,7 +116,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
                 let maps = basis.paint(encoder, views);
                 rows.extend(
                     maps.iter()
-                        .map(|map| enlarge(&map.enlarged(encoder.vit.patch))),
+                        .map(|map| enlarge(&map.enlarged(encoder.patch()))),
                 );
             }
         }

@@ -182,7 +182,7 @@ fn picture(
         return drawn;
     }
     let range = draw::range(&attention);
-    let side = encoder.vit.patch * times;
+    let side = encoder.patch() * times;
     let heat = draw::heat_map(&attention, encoder.grid(), side, range, draw::inferno);
     draw::strip(&[heat, drawn])
 }

@@ -30,8 +30,8 @@ pub struct Args {
 /// A source that does not know parts, or anything else that cannot be used.
 pub fn run(args: Args) -> Result<ExitCode> {
     let opened = args.network.open()?;
-    let encoder = &opened.encoder;
-    let grouping = args.grouping.grouping(encoder)?;
+    let (encoder, grouping) = args.grouping.grouping(&opened.encoder)?;
+    let encoder = &encoder;
     let source = args.source.open(&opened.settings)?;
     if source.part_names().is_empty() {
         bail!(

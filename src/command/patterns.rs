@@ -84,20 +84,25 @@ enum OrderArg {
 }
 
 impl GroupingArgs {
-    /// What was asked for, in terms of the network.
+    /// What was asked for, and the network seen from the block that it is about.
     ///
     /// # Errors
     /// A block that the network does not have.
-    pub fn grouping(&self, encoder: &Encoder) -> Result<Grouping> {
-        Ok(match (self.clusters, self.of) {
-            (Some(count), _) => Grouping::Clusters(ClusterSettings {
-                count: count as usize,
-                block: encoder.block(self.block).context("--block")?,
-                seed: self.seed,
-            }),
+    pub fn grouping(&self, encoder: &Encoder) -> Result<(Encoder, Grouping)> {
+        let grouping = match (self.clusters, self.of) {
+            (Some(count), _) => {
+                let encoder = encoder.focused(self.block).context("--block")?;
+                let settings = ClusterSettings {
+                    count: count as usize,
+                    block: encoder.focus(),
+                    seed: self.seed,
+                };
+                return Ok((encoder, Grouping::Clusters(settings)));
+            }
             (None, OfArg::Patches) => Grouping::Prototypes(Of::Patches),
             (None, OfArg::Pictures) => Grouping::Prototypes(Of::Pictures),
-        })
+        };
+        Ok((encoder.clone(), grouping))
     }
 }
 
@@ -107,8 +112,8 @@ impl GroupingArgs {
 /// A network, source or folder that cannot be used.
 pub fn run(args: Args) -> Result<ExitCode> {
     let opened = args.network.open()?;
-    let encoder = &opened.encoder;
-    let grouping = args.grouping.grouping(encoder)?;
+    let (encoder, grouping) = args.grouping.grouping(&opened.encoder)?;
+    let encoder = &encoder;
     let source = args.source.open(&opened.settings)?;
     introduce(encoder, &*source);
     make_folder(&args.out)?;

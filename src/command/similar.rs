@@ -77,7 +77,7 @@ impl Args {
                 grid - 1
             ),
             (None, Some((x, y))) if x < side && y < side => {
-                (y / encoder.vit.patch, x / encoder.vit.patch)
+                (y / encoder.patch(), x / encoder.patch())
             }
             (None, Some((x, y))) => bail!(
                 "--at {x},{y} lies outside of the picture: the network sees {side} x {side} pixels"
@@ -95,7 +95,8 @@ impl Args {
 pub fn run(args: Args) -> Result<ExitCode> {
     let opened = args.network.open()?;
     let encoder = &opened.encoder;
-    let block = encoder.block(args.block).context("--block")?;
+    let encoder = &encoder.focused(args.block).context("--block")?;
+    let block = encoder.focus();
     let source = args.source.open(&opened.settings)?;
     introduce(encoder, &*source);
     let index = find(&*source, &args.picture)?;
@@ -187,7 +188,7 @@ fn large(encoder: &Encoder, view: &Picture, marked: Option<usize>) -> Picture {
     let times = LARGE.div_ceil(view.width.max(1));
     let mut picture = view.enlarged(times);
     if let Some(patch) = marked {
-        let side = encoder.vit.patch * times;
+        let side = encoder.patch() * times;
         let (left, top) = (patch % encoder.grid() * side, patch / encoder.grid() * side);
         let line = (picture.width / 160).max(2);
         picture.outline([left, top, side, side], line, ORANGE);
@@ -197,7 +198,7 @@ fn large(encoder: &Encoder, view: &Picture, marked: Option<usize>) -> Picture {
 
 /// A map laid over its picture.
 fn heat(encoder: &Encoder, view: &Picture, map: &[f32], bounds: (f32, f32)) -> Picture {
-    let (grid, patch) = (encoder.grid(), encoder.vit.patch);
+    let (grid, patch) = (encoder.grid(), encoder.patch());
     let heat = draw::heat_map(map, grid, patch, bounds, draw::viridis);
     let mut picture = view.clone();
     let (colours, _) = heat.rgb.as_chunks::<3>();
@@ -218,7 +219,7 @@ fn cell(
     let cell = context(encoder, &view, patch, WINDOW);
     let times = CELL.div_ceil(cell.width);
     let mut cell = cell.enlarged(times);
-    let side = encoder.vit.patch * times;
+    let side = encoder.patch() * times;
     // Just outside the patch: nothing of it is covered.
     let from = WINDOW / 2 * side - LINE;
     cell.outline([from, from, side + 2 * LINE, side + 2 * LINE], LINE, ORANGE);

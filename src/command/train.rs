@@ -17,7 +17,7 @@ use crate::settings::{Settings, preset};
 pub struct Args {
     /// Pictures: a folder, a zip or tar, a CIFAR-10 folder, or `parts`, the built-in demo
     source: Option<String>,
-    /// A named starting point: demo, cifar10, photos, vits16, vitb16, vitb16-rand, vitl16
+    /// A named starting point: demo, cifar10, photos, vits16, vitb16, vitb16-rand, vitl16, swint7, swint14
     /// [default: demo for the built-in pictures, photos for others]
     #[arg(long, value_name = "NAME")]
     preset: Option<String>,

@@ -31,7 +31,7 @@ pub struct Attention {
 impl Attention {
     /// Of each of `views` in block `block`.
     pub fn of(encoder: &Encoder, views: &[Picture], block: usize) -> Vec<Self> {
-        let (heads, patches) = (encoder.vit.heads, encoder.patches());
+        let (heads, patches) = (encoder.backbone.heads(block), encoder.patches());
         let all = encoder.attention(views, block);
         let pictures = all.chunks_exact(heads * patches);
         pictures
@@ -86,14 +86,14 @@ pub fn head_colour(head: usize) -> Rgb {
 /// A heat map of one head, as large as the view.
 pub fn heat(encoder: &Encoder, weights: &[f32], colour: fn(f32) -> Rgb) -> Picture {
     let range = draw::range(weights);
-    draw::heat_map(weights, encoder.grid(), encoder.vit.patch, range, colour)
+    draw::heat_map(weights, encoder.grid(), encoder.patch(), range, colour)
 }
 
 /// All heads over a view that is nearly black: every patch takes the colour of the head that looks at it
 /// most (the first of equal ones), the stronger the more it does. `kept` is what
 /// [`threshold`] left of each head, `[heads][patches]`.
 pub fn composite(encoder: &Encoder, view: &Picture, kept: &[Vec<f32>]) -> Picture {
-    let (side, grid) = (encoder.vit.patch, encoder.grid());
+    let (side, grid) = (encoder.patch(), encoder.grid());
     let ranges: Vec<(f32, f32)> = kept.iter().map(|head| draw::range(head)).collect();
     let mut picture = view.clone();
     for (i, pixel) in picture.rgb.chunks_exact_mut(3).enumerate() {

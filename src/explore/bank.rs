@@ -164,7 +164,7 @@ impl Shown {
             let Some((_, map)) = source.load_with_parts(index as usize) else {
                 return Ok(vec![PatchParts::default(); bank.each]);
             };
-            patch_parts(&map.scaled(encoder.side), encoder.vit.patch, &groups, SHARE)
+            patch_parts(&map.scaled(encoder.side), encoder.patch(), &groups, SHARE)
         };
         let patches: Result<Vec<_>, _> = bank.pictures.par_iter().map(of_picture).collect();
         let patches = patches?.into_iter().flatten().collect();

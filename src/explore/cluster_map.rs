@@ -23,7 +23,7 @@ const ROW: usize = 52;
 /// A view with every patch tinted by the colour of its prototype, and a line wherever two meet. `ids` has
 /// one for each patch.
 pub fn overlay(encoder: &Encoder, view: &Picture, ids: &[u32]) -> Picture {
-    let (side, grid) = (encoder.vit.patch, encoder.grid());
+    let (side, grid) = (encoder.patch(), encoder.grid());
     let mut map = view.clone();
     let id = |x: usize, y: usize| ids.get(y / side * grid + x / side).copied();
     for y in 0..view.height {
@@ -81,7 +81,7 @@ pub fn legend(rows: &[LegendRow]) -> Picture {
 /// # Errors
 /// A path that cannot be written to.
 pub fn save_indices(encoder: &Encoder, ids: &[u32], path: &Path) -> Result<BTreeMap<u32, u32>> {
-    let (side, patch, grid) = (encoder.side, encoder.vit.patch, encoder.grid());
+    let (side, patch, grid) = (encoder.side, encoder.patch(), encoder.grid());
     let mut kinds: Vec<u32> = ids.to_vec();
     kinds.sort_unstable();
     kinds.dedup();

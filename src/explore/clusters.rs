@@ -49,7 +49,7 @@ impl Clusters {
     /// Fewer patches than clusters, a stopped walk, nothing readable.
     pub fn fit(walk: &mut Walk, settings: ClusterSettings, cache: &Cache) -> Result<Self> {
         let encoder = walk.encoder;
-        let (patches, dim) = (encoder.patches(), encoder.vit.dim);
+        let (patches, dim) = (encoder.patches(), encoder.dim());
         let key = Key::new(KIND, encoder, &**walk.source).with("as", format!("{settings:?}"));
         if let Some(mut kept) = cache.get(&key) {
             let mut take = |name: &str| kept.floats.remove(name).unwrap_or_default();
@@ -110,7 +110,7 @@ impl Clusters {
         before: Option<&[u32]>,
         tell: Tell,
     ) -> Result<Self> {
-        let (patches, dim) = (encoder.patches(), encoder.vit.dim);
+        let (patches, dim) = (encoder.patches(), encoder.dim());
         let pictures = tokens.len() / (patches * dim);
         let mut sums = vec![0.0f64; patches * dim];
         for tokens in tokens.chunks_exact(patches * dim) {
@@ -136,7 +136,7 @@ impl Clusters {
         before: &[u32],
         tell: Tell,
     ) -> Result<Self> {
-        let (dim, count) = (encoder.vit.dim, settings.count);
+        let (dim, count) = (encoder.dim(), settings.count);
         let mut rows = tokens.to_vec();
         let mut centres = vec![0.0f32; count * dim];
         let at = places.chunks_exact(dim).cycle();
@@ -167,7 +167,7 @@ impl Clusters {
         at: &[usize],
         tell: Tell,
     ) -> Result<Self> {
-        let dim = encoder.vit.dim;
+        let dim = encoder.dim();
         ensure!(
             at.len() >= settings.count,
             "{} clusters cannot be made of {} patches; ask for fewer",
@@ -200,7 +200,7 @@ impl Clusters {
 
     /// The same for plain tokens that are there already, `[pictures, patches, dim]`.
     pub fn assign_known(&self, encoder: &Encoder, tokens: &[f32]) -> (Vec<u32>, Vec<f32>) {
-        let (patches, dim) = (encoder.patches(), encoder.vit.dim);
+        let (patches, dim) = (encoder.patches(), encoder.dim());
         let pictures = tokens.len() / (patches * dim);
         let tokens = encoder.matrix(tokens.to_vec(), [pictures * patches, dim]);
         self.assign_tokens(encoder, tokens.reshape([pictures, patches, dim]))

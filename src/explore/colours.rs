@@ -70,7 +70,7 @@ impl ColourBasis {
     /// A stopped walk, nothing readable, fewer than three patches.
     pub fn fit(walk: &mut Walk, settings: ColourSettings, cache: &Cache) -> Result<Self> {
         let encoder = walk.encoder;
-        let dim = encoder.vit.dim;
+        let dim = encoder.dim();
         let key = Key::new(KIND, encoder, &**walk.source).with("as", format!("{settings:?}"));
         let front = if settings.foreground { 2 * dim } else { 0 };
         if let Some(kept) = cache
@@ -249,7 +249,7 @@ impl ColourBasis {
     /// Views as colours, a pixel a patch.
     pub fn paint(&self, encoder: &Encoder, views: &[Picture]) -> Vec<Picture> {
         let tokens = download(encoder.patch_tokens(views, self.settings.block));
-        let dim = encoder.vit.dim;
+        let dim = encoder.dim();
         let pictures = tokens.chunks_exact(encoder.patches() * dim);
         pictures
             .map(|tokens| Picture {
@@ -307,7 +307,7 @@ impl Sample {
 /// Walks over a source, gives every batch of patch tokens to `see` and keeps a sample.
 fn gather(walk: &mut Walk, block: usize, mut see: impl FnMut(&[f32])) -> Result<Sample> {
     let encoder = walk.encoder;
-    let (patches, dim) = (encoder.patches(), encoder.vit.dim);
+    let (patches, dim) = (encoder.patches(), encoder.dim());
     let total = (walk.source.len() * patches).max(1);
     let share = (SAMPLE_BYTES / (4 * dim)) as f64 / total as f64;
     let mut sample = Sample::default();
@@ -315,7 +315,7 @@ fn gather(walk: &mut Walk, block: usize, mut see: impl FnMut(&[f32])) -> Result<
         let views: Vec<_> = looks.iter().map(|look| look.view.clone()).collect();
         let tokens = download(encoder.patch_tokens(&views, block));
         see(&tokens);
-        let heads = encoder.vit.heads;
+        let heads = encoder.backbone.heads(encoder.last_block());
         let attention = encoder.attention(&views, encoder.last_block());
         let pictures = tokens.chunks_exact(patches * dim);
         let pictures = pictures.zip(attention.chunks_exact(heads * patches));

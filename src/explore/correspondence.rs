@@ -53,7 +53,7 @@ pub fn lines(
     use tiny_skia::{Color, LineCap, Paint, PathBuilder, PixmapMut, Stroke, Transform};
     let mut both = draw::strip(&[from, to].map(|view| view.enlarged(times)));
     let right = (from.width * times + draw::GAP) as f32;
-    let side = (encoder.vit.patch * times) as f32;
+    let side = (encoder.patch() * times) as f32;
     let centre = |patch: usize| {
         let (x, y) = (patch % encoder.grid(), patch / encoder.grid());
         ((x as f32 + 0.5) * side, (y as f32 + 0.5) * side)

@@ -83,7 +83,7 @@ impl Damage {
         match self {
             Damage::Hidden { order, share } => {
                 let hidden = hidden(order, share, salience, look.index);
-                occlude(&look.view, &hidden, encoder.vit.patch, mean_colour(encoder))
+                occlude(&look.view, &hidden, encoder.patch(), mean_colour(encoder))
             }
             Damage::Shuffled { cells } => {
                 let mut places: Vec<usize> = (0..cells * cells).collect();

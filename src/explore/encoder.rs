@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 use crate::data::{Picture, pixels};
 use crate::model::kernels::l2_normalise;
 use crate::model::{
-    Head, HostTensors, NORM_EPSILON, Parameters, Patches, Statistics, Vit, download, upload,
+    Backbone, Head, HostTensors, NORM_EPSILON, Parameters, Patches, Statistics, download, upload,
 };
 use crate::pretrain::objective::Centres;
 use crate::probe::features::eval_view;
@@ -44,11 +44,13 @@ pub struct Prototypes {
 /// A network with weights on a device.
 #[derive(Clone, Debug)]
 pub struct Encoder {
-    pub vit: Vit,
+    pub backbone: Backbone,
     /// Absent where only a backbone is known.
     pub prototypes: Option<Prototypes>,
     /// Side in pixels at which pictures are shown.
     pub side: usize,
+    /// Block whose tokens the patches are: it says how large they are in a Swin transformer.
+    focus: usize,
     /// Of red, green and blue.
     pub mean: [f64; 3],
     pub std: [f64; 3],
@@ -65,21 +67,22 @@ impl Encoder {
     /// # Errors
     /// Weights that do not fit the shapes.
     pub fn new(
-        vit: Vit,
+        backbone: Backbone,
         prototypes: Option<Prototypes>,
         tensors: &HostTensors,
         name: String,
         device: &Device,
     ) -> Result<Self> {
-        let mut specs = vit.specs();
+        let mut specs = backbone.specs();
         if let Some(prototypes) = &prototypes {
             specs.extend(prototypes.head.specs());
         }
         let weights = Parameters::load(&specs, tensors, device)?;
         Ok(Encoder {
-            side: vit.image,
+            side: backbone.image(),
+            focus: backbone.depth() - 1,
             fingerprint: fingerprint(tensors, prototypes.as_ref()),
-            vit,
+            backbone,
             prototypes,
             mean: [0.485, 0.456, 0.406],
             std: [0.229, 0.224, 0.225],
@@ -94,7 +97,8 @@ impl Encoder {
     /// # Errors
     /// A side that is not a whole number of patches, or too large to be meant.
     pub fn at(mut self, side: usize) -> Result<Self> {
-        let patch = self.vit.patch;
+        // Cells of the last block: every other block's divide them.
+        let patch = self.backbone.cell();
         let below = (side / patch * patch).max(patch);
         ensure!(
             side > 0 && side.is_multiple_of(patch) && side <= 4096,
@@ -105,9 +109,19 @@ impl Encoder {
         Ok(self)
     }
 
+    /// Side of a patch in pixels: of what a token of the block in focus stands for.
+    pub fn patch(&self) -> usize {
+        self.backbone.cell_after(self.focus)
+    }
+
+    /// Numbers of a token of the block in focus.
+    pub fn dim(&self) -> usize {
+        self.backbone.dim_after(self.focus)
+    }
+
     /// Patches along a side.
     pub fn grid(&self) -> usize {
-        self.side / self.vit.patch
+        self.side / self.patch()
     }
 
     /// Patches of a picture.
@@ -122,22 +136,31 @@ impl Encoder {
 
     /// The last block.
     pub fn last_block(&self) -> usize {
-        self.vit.depth - 1
+        self.backbone.depth() - 1
     }
 
-    /// Block `block`, counted from 0, or from the end if it is negative.
+    /// The block whose tokens the patches are; at first the last one.
+    pub fn focus(&self) -> usize {
+        self.focus
+    }
+
+    /// The same network seen from block `block`, counted from 0, or from the end if it is negative. In a Swin
+    /// transformer earlier blocks have smaller patches.
     ///
     /// # Errors
     /// A network without that block.
-    pub fn block(&self, block: isize) -> Result<usize> {
-        let depth = self.vit.depth as isize;
+    pub fn focused(&self, block: isize) -> Result<Self> {
+        let depth = self.backbone.depth() as isize;
         let index = if block < 0 { depth + block } else { block };
         ensure!(
             (0..depth).contains(&index),
             "there is no block {block}: this network has blocks 0 to {} (or -1 to -{depth})",
             depth - 1
         );
-        Ok(index as usize)
+        Ok(Encoder {
+            focus: index as usize,
+            ..self.clone()
+        })
     }
 
     /// Names the weights, whatever file they came from.
@@ -154,12 +177,13 @@ impl Encoder {
     /// views of this encoder.
     pub fn tokens(&self, pictures: &[Picture], block: usize, tokens: Tokens) -> Tensor<3> {
         let patches = self.upload(pictures);
-        let x = self.vit.tokens_after(&self.weights, &patches, block);
+        let x = self.backbone.tokens_after(&self.weights, &patches, block);
         let x = match tokens {
-            Tokens::Normed => self.vit.finish(&self.weights, x, pictures.len()),
+            Tokens::Normed => self.backbone.finish(&self.weights, x, pictures.len()),
             Tokens::Plain => standardise(x),
         };
-        x.reshape([pictures.len(), self.patches() + 1, self.vit.dim])
+        let [rows, dim] = x.dims();
+        x.reshape([pictures.len(), rows / pictures.len(), dim])
     }
 
     /// The patch tokens alone, `[pictures * patches, dim]`: normed after the last block, plain after
@@ -180,14 +204,30 @@ impl Encoder {
         l2_normalise(self.patch_tokens(pictures, block), 1e-12)
     }
 
-    /// Attention of the class token to the patches in block `block`: for each picture and head, one
-    /// weight a patch, `[pictures, heads, patches]`. What it gives to itself is left out, so they sum to
-    /// less than 1.
+    /// Attention of the class token to the patches in block `block`: for each picture and head of that block,
+    /// one weight a patch, `[pictures, heads, patches]`. What it gives to itself is left out, so they sum to
+    /// less than 1. Where the block has larger or smaller patches than the one in focus, each takes the weight
+    /// of its middle.
     pub fn attention(&self, pictures: &[Picture], block: usize) -> Vec<f32> {
         let patches = self.upload(pictures);
-        let map = self.vit.class_attention(&self.weights, &patches, block);
-        let [images, heads, count] = map.dims();
-        download(map.slice([0..images, 0..heads, 1..count]))
+        let map = self
+            .backbone
+            .class_attention(&self.weights, &patches, block);
+        self.on_grid(download(map), self.backbone.cell_after(block))
+    }
+
+    /// Maps of cells of `cell` pixels as maps of patches.
+    fn on_grid<T: Copy>(&self, maps: Vec<T>, cell: usize) -> Vec<T> {
+        let (grid, patch, cells) = (self.grid(), self.patch(), self.side / cell);
+        if cell == patch {
+            return maps;
+        }
+        let place = |i: usize| (i * patch + patch / 2) / cell;
+        let of = |map: &[T]| -> Vec<T> {
+            let cell = |i: usize| map[place(i / grid) * cells + place(i % grid)];
+            (0..grid * grid).map(cell).collect()
+        };
+        maps.chunks_exact(cells * cells).flat_map(of).collect()
     }
 
     /// The prototype of every patch, or of every picture, and the cosine between the two.
@@ -197,7 +237,14 @@ impl Encoder {
     /// Empty where the network has no head.
     pub fn assign(&self, pictures: &[Picture], of: Of) -> Assigned {
         let tokens = self.tokens(pictures, self.last_block(), Tokens::Normed);
-        self.assign_tokens(tokens, of)
+        let (ids, cosines) = self.assign_tokens(tokens, of);
+        match of {
+            Of::Pictures => (ids, cosines),
+            Of::Patches => {
+                let cell = self.backbone.cell();
+                (self.on_grid(ids, cell), self.on_grid(cosines, cell))
+            }
+        }
     }
 
     /// The plain patch tokens of the last block, `[pictures, patches, dim]`, and the prototype of every patch, by
@@ -205,10 +252,13 @@ impl Encoder {
     pub fn tokens_and_prototypes(&self, pictures: &[Picture]) -> (Tensor<3>, Assigned) {
         let patches = self.upload(pictures);
         let x = self
-            .vit
+            .backbone
             .tokens_after(&self.weights, &patches, self.last_block());
-        let shape = [pictures.len(), self.patches() + 1, self.vit.dim];
-        let normed = self.vit.finish(&self.weights, x.clone(), pictures.len());
+        let [rows, dim] = x.dims();
+        let shape = [pictures.len(), rows / pictures.len(), dim];
+        let normed = self
+            .backbone
+            .finish(&self.weights, x.clone(), pictures.len());
         let assigned = self.assign_tokens(normed.reshape(shape), Of::Patches);
         let [images, count, dim] = shape;
         let plain = standardise(x).reshape(shape);
@@ -255,7 +305,7 @@ impl Encoder {
             .zip(pictures)
             .for_each(|(out, picture)| pixels::write_normalised(picture, mean, std, out));
         let shape = [pictures.len(), side, side];
-        Patches::new(&planes, shape, self.vit.patch, &self.device)
+        Patches::new(&planes, shape, self.backbone.patch(), &self.device)
     }
 }
 

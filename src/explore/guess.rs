@@ -77,7 +77,8 @@ impl Pair {
         let patch = self.settings.model.patch;
         let patches = Patches::new(&planes, [1, side, side], patch, &self.device);
         let hidden: Vec<usize> = (0..mask.len()).filter(|&i| mask[i]).collect();
-        if mask.len() != patches.count() || hidden.is_empty() {
+        let cells = side / self.settings.model.cell();
+        if mask.len() != cells * cells || hidden.is_empty() {
             return Vec::new();
         }
         let flags = mask.iter().map(|&m| f32::from(u8::from(m))).collect();
@@ -117,8 +118,9 @@ impl Pair {
         mask: Option<Tensor<2>>,
         rows: &[usize],
     ) -> Tensor<2> {
-        let (Network { vit, head, .. }, weights) = (&self.networks[which], &self.weights[which]);
-        let tokens = vit.forward(weights, patches, mask, None);
+        let (Network { backbone, head, .. }, weights) =
+            (&self.networks[which], &self.weights[which]);
+        let tokens = backbone.forward(weights, patches, mask, None);
         let rows = rows.iter().map(|row| row + 1); // after the class token
         let rows = crate::pretrain::objective::rows(rows, &self.device);
         let points = head.bottleneck(weights, tokens.select(0, rows), &mut Statistics::Running);

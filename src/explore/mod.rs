@@ -48,12 +48,13 @@ mod tests {
             mlp_ratio: 2.0,
             qkv_bias: true,
             layer_scale: 0.0,
+            registers: 0,
             mask_token: false,
             mean_pool: false,
             prefix: String::new(),
         };
         let device = burn::tensor::Device::flex();
         let weights = Parameters::init(&vit.specs(), 3, &device).to_host();
-        Encoder::new(vit, None, &weights, "tiny".into(), &device).unwrap()
+        Encoder::new(vit.into(), None, &weights, "tiny".into(), &device).unwrap()
     }
 }

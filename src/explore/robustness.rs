@@ -148,7 +148,7 @@ impl Whole {
             }
             Ok(())
         })?;
-        let tokens = Features::new(encoder.vit.dim, data)?;
+        let tokens = Features::new(encoder.dim(), data)?;
         let voters: Vec<usize> = (0..labels.len()).filter(|&i| labels[i].is_some()).collect();
         let rows = voters.iter().map(|&row| row_of(&tokens, row));
         let voting = Features::new(tokens.dim, rows.flatten().copied().collect())?;

@@ -54,7 +54,7 @@ pub struct Drawn {
 /// A square of `window` patches around patch `patch` of a view; black beyond the edge. A whole
 /// picture's window is the picture.
 pub fn context(encoder: &Encoder, view: &Picture, patch: usize, window: usize) -> Picture {
-    let (side, grid) = (encoder.vit.patch, encoder.grid());
+    let (side, grid) = (encoder.patch(), encoder.grid());
     let reach = (window / 2 * side) as isize;
     let size = (window / 2 * 2 + 1) * side;
     let left = (patch % grid * side) as isize - reach;
@@ -118,7 +118,7 @@ impl Drawn {
         let cell = context(encoder, view, choice.patch, window);
         let times = CELL.div_ceil(cell.width);
         let mut cell = cell.enlarged(times);
-        let side = encoder.vit.patch * times;
+        let side = encoder.patch() * times;
         let from = window / 2 * side;
         match mark {
             Mark::Outline => {

@@ -29,7 +29,7 @@ pub struct Match {
 /// The token of patch `patch` of `view` after block `block`, at length 1, `[dim]`. `patch` is below
 /// [`Encoder::patches`].
 pub fn query(encoder: &Encoder, view: &Picture, patch: usize, block: usize) -> Vec<f32> {
-    let dim = encoder.vit.dim;
+    let dim = encoder.dim();
     let all = encoder.directions(std::slice::from_ref(view), block);
     download(all.slice([patch..patch + 1, 0..dim]))
 }
@@ -58,7 +58,7 @@ pub fn nearest(
         return Ok(Vec::new());
     }
     let encoder = walk.encoder;
-    let (patches, dim) = (encoder.patches(), encoder.vit.dim);
+    let (patches, dim) = (encoder.patches(), encoder.dim());
     let asked = encoder.matrix(queries.concat(), [queries.len(), dim]);
     let mut best: Vec<Best> = queries.iter().map(|_| Best::of(count)).collect();
     walk.each("similar patches", false, |looks| {

@@ -3,20 +3,27 @@
 //! A network is a plain description of its shape; its weights are a list of named matrices that is
 //! passed to it. The same description therefore serves student, teacher, probes and viewers.
 
+mod backbone;
 mod head;
 mod init;
 pub mod kernels;
+mod layers;
 mod parameters;
 mod recognise;
 pub mod resample;
+mod swin;
 mod vit;
 pub mod weight_file;
+mod windows;
 
+pub use backbone::Backbone;
 pub use head::{Head, Statistics};
 pub use init::Init;
+pub use layers::{DropPath, NORM_EPSILON, Patches};
 pub use parameters::{
     HostTensor, HostTensors, Parameter, Parameters, Spec, WeightError, download, matrix_shape,
     upload,
 };
 pub use recognise::{UnknownNetwork, with_reference_names};
-pub use vit::{DropPath, NORM_EPSILON, Patches, Vit};
+pub use swin::Swin;
+pub use vit::Vit;

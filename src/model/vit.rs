@@ -6,16 +6,13 @@
 
 use std::ops::Range;
 
-use burn::tensor::{Device, Tensor, activation};
-use rayon::prelude::*;
+use burn::tensor::{Tensor, activation};
 
 use super::init::{Init, REFERENCE_STD};
-use super::kernels::{add_scaled, attention, gelu, layer_norm, linear, matmul_transposed};
+use super::kernels::{attention, matmul_transposed};
+use super::layers::{Declare, DropPath, Named, Patches, residual};
 use super::parameters::{Parameters, Spec, upload};
 use super::resample;
-
-/// Every layer norm of the reference uses this.
-pub const NORM_EPSILON: f32 = 1e-6;
 
 /// Shape of a vision transformer.
 #[derive(Clone, Debug, PartialEq)]
@@ -35,73 +32,14 @@ pub struct Vit {
     pub qkv_bias: bool,
     /// Initial value of layer scale; 0 = no layer scale.
     pub layer_scale: f32,
+    /// Register tokens between class token and patches (DINOv2's): they take part in attention only.
+    pub registers: usize,
     /// True where it has a mask token: the student.
     pub mask_token: bool,
     /// The mean of the patch tokens, normalised by itself, stands in for the class token.
     pub mean_pool: bool,
     /// Prefix of the parameter names, such as `backbone.`.
     pub prefix: String,
-}
-
-/// Images cut into patches on the device.
-#[derive(Clone, Debug)]
-pub struct Patches {
-    /// `[images * rows * columns, 3 * patch * patch]`, channels first in a row as in a convolution's
-    /// kernel.
-    pub pixels: Tensor<2>,
-    pub images: usize,
-    /// Grid of patches.
-    pub rows: usize,
-    pub columns: usize,
-    /// Whether the images were square: only then is the stored position table used as it is.
-    pub square: bool,
-}
-
-impl Patches {
-    /// Cuts planar images `[images, 3, height, width]` into patches and uploads them. Pixels beyond
-    /// the last whole patch are left out, as a convolution with this stride does.
-    pub fn new(
-        pixels: &[f32],
-        [images, height, width]: [usize; 3],
-        patch: usize,
-        device: &Device,
-    ) -> Self {
-        let (rows, columns) = (height / patch, width / patch);
-        let row_len = 3 * patch * patch;
-        let mut out = vec![0.0; images * rows * columns * row_len];
-        out.par_chunks_mut(row_len)
-            .enumerate()
-            .for_each(|(cell, out)| {
-                let (image, place) = (cell / (rows * columns), cell % (rows * columns));
-                let (top, left) = (place / columns * patch, place % columns * patch);
-                for (line, out) in out.chunks_exact_mut(patch).enumerate() {
-                    let (channel, y) = (line / patch, line % patch);
-                    let from = ((image * 3 + channel) * height + top + y) * width + left;
-                    out.copy_from_slice(&pixels[from..from + patch]);
-                }
-            });
-        let pixels = upload(out, [images * rows * columns, row_len], device);
-        Patches {
-            pixels,
-            images,
-            rows,
-            columns,
-            square: height == width,
-        }
-    }
-
-    /// Patches of one image.
-    pub fn count(&self) -> usize {
-        self.rows * self.columns
-    }
-}
-
-/// Stochastic depth for one forward pass: for every block and branch, a factor per image, 0 for a
-/// dropped branch and 1/keep otherwise.
-#[derive(Clone, Debug)]
-pub struct DropPath {
-    /// `factors[block][branch][image]`.
-    pub factors: Vec<[Vec<f32>; 2]>,
 }
 
 impl Vit {
@@ -116,83 +54,45 @@ impl Vit {
 
     /// All parameters in the reference's order.
     pub fn specs(&self) -> Vec<Spec> {
-        let (d, p) = (self.dim, self.patch);
-        let mut specs = Vec::new();
-        let mut add = |name: &str, shape: &[usize], init| {
-            specs.push(Spec::new(format!("{}{name}", self.prefix), shape, init));
-        };
-        add("cls_token", &[1, 1, d], Init::Normal(REFERENCE_STD));
-        add(
-            "pos_embed",
-            &[1, self.side() * self.side() + 1, d],
-            Init::Normal(REFERENCE_STD),
-        );
+        let d = self.dim;
+        let mut declare = Declare::new(&self.prefix);
+        let token = Init::Normal(REFERENCE_STD);
+        declare.add("cls_token", &[1, 1, d], token);
+        declare.add("pos_embed", &[1, self.side() * self.side() + 1, d], token);
+        if self.registers > 0 {
+            declare.add("register_tokens", &[1, self.registers, d], token);
+        }
         if self.mask_token {
-            add("masked_embed", &[1, d], Init::Zeros);
+            declare.add("masked_embed", &[1, d], Init::Zeros);
         }
-        let bound = 1.0 / ((3 * p * p) as f32).sqrt();
-        add(
-            "patch_embed.proj.weight",
-            &[d, 3, p, p],
-            Init::Uniform(bound),
-        );
-        add("patch_embed.proj.bias", &[d], Init::Uniform(bound));
+        declare.patch_embed(d, self.patch);
         for i in 0..self.depth {
-            let mut add = |name: &str, shape: &[usize], init| {
-                add(&format!("blocks.{i}.{name}"), shape, init);
-            };
+            let name = |part: &str| format!("blocks.{i}.{part}");
             if self.layer_scale > 0.0 {
-                add("gamma_1", &[d], Init::Constant(self.layer_scale));
-                add("gamma_2", &[d], Init::Constant(self.layer_scale));
+                let scale = Init::Constant(self.layer_scale);
+                declare.add(&name("gamma_1"), &[d], scale);
+                declare.add(&name("gamma_2"), &[d], scale);
             }
-            add("norm1.weight", &[d], Init::Ones);
-            add("norm1.bias", &[d], Init::Zeros);
-            add("attn.qkv.weight", &[3 * d, d], Init::Normal(REFERENCE_STD));
-            if self.qkv_bias {
-                add("attn.qkv.bias", &[3 * d], Init::Zeros);
-            }
-            add("attn.proj.weight", &[d, d], Init::Normal(REFERENCE_STD));
-            add("attn.proj.bias", &[d], Init::Zeros);
-            add("norm2.weight", &[d], Init::Ones);
-            add("norm2.bias", &[d], Init::Zeros);
-            add(
-                "mlp.fc1.weight",
-                &[self.hidden(), d],
-                Init::Normal(REFERENCE_STD),
-            );
-            add("mlp.fc1.bias", &[self.hidden()], Init::Zeros);
-            add(
-                "mlp.fc2.weight",
-                &[d, self.hidden()],
-                Init::Normal(REFERENCE_STD),
-            );
-            add("mlp.fc2.bias", &[d], Init::Zeros);
+            declare.norm(&name("norm1"), d);
+            declare.linear(&name("attn.qkv"), d, 3 * d, self.qkv_bias);
+            declare.linear(&name("attn.proj"), d, d, true);
+            declare.norm(&name("norm2"), d);
+            declare.linear(&name("mlp.fc1"), d, self.hidden(), true);
+            declare.linear(&name("mlp.fc2"), self.hidden(), d, true);
         }
-        let norm = if self.mean_pool { "fc_norm" } else { "norm" };
-        add(&format!("{norm}.weight"), &[d], Init::Ones);
-        add(&format!("{norm}.bias"), &[d], Init::Zeros);
-        specs
+        declare.norm(if self.mean_pool { "fc_norm" } else { "norm" }, d);
+        declare.specs
     }
 
-    fn weight(&self, weights: &Parameters, name: &str) -> Tensor<2> {
-        weights.get(&format!("{}{name}", self.prefix))
-    }
-
-    fn norm(&self, weights: &Parameters, name: &str, x: Tensor<2>) -> Tensor<2> {
-        let gain = self.weight(weights, &format!("{name}.weight"));
-        let bias = self.weight(weights, &format!("{name}.bias"));
-        layer_norm(x, gain, bias, NORM_EPSILON)
-    }
-
-    fn linear(&self, weights: &Parameters, name: &str, x: Tensor<2>) -> Tensor<2> {
-        let weight = self.weight(weights, &format!("{name}.weight"));
-        linear(x, weight, self.weight(weights, &format!("{name}.bias")))
+    fn named<'a>(&'a self, weights: &'a Parameters) -> Named<'a> {
+        let prefix = &self.prefix;
+        Named { weights, prefix }
     }
 
     /// Positions for the grid of `patches`: `[1 + rows * columns, dim]`, the class token's first.
     pub fn positions(&self, weights: &Parameters, patches: &Patches) -> Tensor<2> {
         let (rows, columns) = (patches.rows, patches.columns);
-        let table = self.weight(weights, "pos_embed");
+        let table = self.named(weights).get("pos_embed");
         let stored = self.side() * self.side();
         match patches.square && patches.count() == stored {
             true => table,
@@ -212,7 +112,7 @@ impl Vit {
         }
     }
 
-    /// Patches → tokens before the first block, `[images * tokens, dim]`.
+    /// Patches → tokens before the first block, `[images * (1 + registers + patches), dim]`.
     ///
     /// `mask [images * patches, 1]` holds 1 where a patch is replaced by the mask token; it is
     /// replaced before positions are added, so a masked token still says where it is.
@@ -222,54 +122,48 @@ impl Vit {
         patches: &Patches,
         mask: Option<Tensor<2>>,
     ) -> Tensor<2> {
-        let mut x = self.linear(weights, "patch_embed.proj", patches.pixels.clone());
-        if let Some(mask) = mask {
-            let token = self.weight(weights, "masked_embed");
-            let keep = mask.clone().neg() + 1.0;
-            x = x * keep + mask.matmul(token);
-        }
+        let named = self.named(weights);
+        let x = named.embed(patches, None, mask);
         let (images, n, d) = (patches.images, patches.count(), self.dim);
-        let class = self.weight(weights, "cls_token").reshape([1, 1, d]);
+        let class = named.get("cls_token").reshape([1, 1, d]);
         let class = class.expand([images, 1, d]);
         let x: Tensor<3> = Tensor::cat(vec![class, x.reshape([images, n, d])], 1);
         let positions = self.positions(weights, patches);
-        (x + positions.reshape([1, n + 1, d])).reshape([images * (n + 1), d])
+        let x = x + positions.reshape([1, n + 1, d]);
+        if self.registers == 0 {
+            return x.reshape([images * (n + 1), d]);
+        }
+        let registers = named.get("register_tokens");
+        let registers =
+            registers
+                .reshape([1, self.registers, d])
+                .expand([images, self.registers, d]);
+        let class = x.clone().slice([0..images, 0..1, 0..d]);
+        let x = x.slice([0..images, 1..n + 1, 0..d]);
+        let tokens = n + 1 + self.registers;
+        Tensor::cat(vec![class, registers, x], 1).reshape([images * tokens, d])
+    }
+
+    /// Leaves register tokens out, which no one reads: `[images * (1 + patches), dim]`.
+    fn without_registers(&self, x: Tensor<2>, images: usize) -> Tensor<2> {
+        if self.registers == 0 {
+            return x;
+        }
+        let (tokens, d) = (x.dims()[0] / images, self.dim);
+        let x: Tensor<3> = x.reshape([images, tokens, d]);
+        let class = x.clone().slice([0..images, 0..1, 0..d]);
+        let x = x.slice([0..images, 1 + self.registers..tokens, 0..d]);
+        Tensor::cat(vec![class, x], 1).reshape([images * (tokens - self.registers), d])
     }
 
     /// Queries, keys and values of block `i`.
     fn qkv(&self, weights: &Parameters, i: usize, x: Tensor<2>) -> Tensor<2> {
-        let x = self.norm(weights, &format!("blocks.{i}.norm1"), x);
+        let named = self.named(weights);
+        let x = named.norm(&format!("blocks.{i}.norm1"), x);
         let name = format!("blocks.{i}.attn.qkv");
-        if self.qkv_bias {
-            self.linear(weights, &name, x)
-        } else {
-            matmul_transposed(x, self.weight(weights, &format!("{name}.weight")))
-        }
-    }
-
-    /// Adds a residual branch, scaled by layer scale and stochastic depth where there are any.
-    fn residual(
-        &self,
-        weights: &Parameters,
-        x: Tensor<2>,
-        branch: Tensor<2>,
-        (block, which): (usize, usize),
-        drop: Option<&DropPath>,
-    ) -> Tensor<2> {
-        let mut branch = branch;
-        if self.layer_scale > 0.0 {
-            let gamma = format!("blocks.{block}.gamma_{}", which + 1);
-            branch = branch * self.weight(weights, &gamma);
-        }
-        match drop.map(|drop| &drop.factors[block][which]) {
-            Some(factors) if factors.iter().any(|&f| f != 1.0) => {
-                let tokens = x.dims()[0] / factors.len();
-                let rows = factors.iter().flat_map(|&f| std::iter::repeat_n(f, tokens));
-                let device = x.device().inner();
-                let scale = upload(rows.collect(), [x.dims()[0], 1], &device);
-                add_scaled(x, branch, scale)
-            }
-            _ => x + branch,
+        match self.qkv_bias {
+            true => named.linear(&name, x),
+            false => matmul_transposed(x, named.get(&format!("{name}.weight"))),
         }
     }
 
@@ -281,28 +175,34 @@ impl Vit {
         images: usize,
         drop: Option<&DropPath>,
     ) -> Tensor<2> {
+        let named = self.named(weights);
+        let scaled = |branch: Tensor<2>, gamma: &str| match self.layer_scale > 0.0 {
+            true => branch * named.get(&format!("blocks.{i}.{gamma}")),
+            false => branch,
+        };
         let tokens = x.dims()[0] / images;
         let qkv = self.qkv(weights, i, x.clone());
         let branch = attention(qkv, images, tokens, self.heads);
-        let branch = self.linear(weights, &format!("blocks.{i}.attn.proj"), branch);
-        let x = self.residual(weights, x, branch, (i, 0), drop);
-        let branch = self.norm(weights, &format!("blocks.{i}.norm2"), x.clone());
-        let branch = gelu(self.linear(weights, &format!("blocks.{i}.mlp.fc1"), branch));
-        let branch = self.linear(weights, &format!("blocks.{i}.mlp.fc2"), branch);
-        self.residual(weights, x, branch, (i, 1), drop)
+        let branch = named.linear(&format!("blocks.{i}.attn.proj"), branch);
+        let x = residual(x, scaled(branch, "gamma_1"), DropPath::of(drop, i, 0));
+        let branch = named.mlp(&format!("blocks.{i}"), x.clone());
+        residual(x, scaled(branch, "gamma_2"), DropPath::of(drop, i, 1))
     }
 
     /// The final norm; with mean pooling, the normalised mean of the patches as class token instead.
     pub fn finish(&self, weights: &Parameters, x: Tensor<2>, images: usize) -> Tensor<2> {
         if !self.mean_pool {
-            return self.norm(weights, "norm", x);
+            return self.named(weights).norm("norm", x);
         }
         let (tokens, d) = (x.dims()[0] / images, self.dim);
         let patches = x
             .reshape([images, tokens, d])
             .slice([0..images, 1..tokens, 0..d]);
         let mean = patches.clone().mean_dim(1).reshape([images, d]);
-        let mean = self.norm(weights, "fc_norm", mean).reshape([images, 1, d]);
+        let mean = self
+            .named(weights)
+            .norm("fc_norm", mean)
+            .reshape([images, 1, d]);
         Tensor::cat(vec![mean, patches], 1).reshape([images * tokens, d])
     }
 
@@ -318,11 +218,18 @@ impl Vit {
         for i in 0..self.depth {
             x = self.block(weights, i, x, patches.images, drop);
         }
+        let x = self.without_registers(x, patches.images);
         self.finish(weights, x, patches.images)
     }
 
     /// Tokens after block `block`, before any norm, `[images * tokens, dim]`.
     pub fn tokens_after(&self, weights: &Parameters, patches: &Patches, block: usize) -> Tensor<2> {
+        let images = patches.images;
+        self.without_registers(self.raw_after(weights, patches, block), images)
+    }
+
+    /// The same with register tokens.
+    fn raw_after(&self, weights: &Parameters, patches: &Patches, block: usize) -> Tensor<2> {
         let x = self.prepare(weights, patches, None);
         (0..=block).fold(x, |x, i| self.block(weights, i, x, patches.images, None))
     }
@@ -340,9 +247,10 @@ impl Vit {
             x = self.block(weights, i, x, patches.images, None);
             if i + n >= self.depth {
                 // With mean pooling the reference's norm is the identity here.
+                let x = self.without_registers(x.clone(), patches.images);
                 layers.push(match self.mean_pool {
-                    true => x.clone(),
-                    false => self.norm(weights, "norm", x.clone()),
+                    true => x,
+                    false => self.named(weights).norm("norm", x),
                 });
             }
         }
@@ -357,24 +265,24 @@ impl Vit {
         patches: &Patches,
         block: usize,
     ) -> Tensor<4> {
-        let tokens = patches.count() + 1;
+        let tokens = patches.count() + 1 + self.registers;
         self.attention_rows(weights, patches, block, 0..tokens)
     }
 
-    /// The class token's row of it alone, `[images, heads, tokens]`: for large pictures the whole would
-    /// not fit.
+    /// The class token's attention to the patches alone, `[images, heads, patches]`: for large pictures the
+    /// whole would not fit.
     pub fn class_attention(
         &self,
         weights: &Parameters,
         patches: &Patches,
         block: usize,
     ) -> Tensor<3> {
-        let tokens = patches.count() + 1;
-        self.attention_rows(weights, patches, block, 0..1).reshape([
-            patches.images,
-            self.heads,
-            tokens,
-        ])
+        let (images, heads) = (patches.images, self.heads);
+        let before = 1 + self.registers;
+        let tokens = before + patches.count();
+        self.attention_rows(weights, patches, block, 0..1)
+            .slice([0..images, 0..heads, 0..1, before..tokens])
+            .reshape([images, heads, patches.count()])
     }
 
     fn attention_rows(
@@ -386,7 +294,7 @@ impl Vit {
     ) -> Tensor<4> {
         let images = patches.images;
         let x = match block.checked_sub(1) {
-            Some(before) => self.tokens_after(weights, patches, before),
+            Some(before) => self.raw_after(weights, patches, before),
             None => self.prepare(weights, patches, None),
         };
         let (tokens, head) = (x.dims()[0] / images, self.dim / self.heads);

@@ -6,13 +6,13 @@
 
 use burn::tensor::{Device, Tensor};
 
-use crate::model::{Head, Init, Parameters, Spec, Vit, kernels};
+use crate::model::{Backbone, Head, Init, Parameters, Spec, Swin, Vit, kernels};
 use crate::settings::Settings;
 
 /// A backbone and its head.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Network {
-    pub vit: Vit,
+    pub backbone: Backbone,
     pub head: Head,
     /// Standard deviation of the initial weights of linear layers and tokens; `None`: 1/√inputs.
     pub init_std: Option<f32>,
@@ -21,10 +21,13 @@ pub struct Network {
 impl Network {
     /// All parameters in the reference's order: backbone, then head.
     pub fn specs(&self) -> Vec<Spec> {
-        let mut specs = self.vit.specs();
+        let mut specs = self.backbone.specs();
         specs.extend(self.head.specs());
         for spec in &mut specs {
-            if let Init::Normal(std) = &mut spec.init {
+            // Biases of relative positions are no weights: nothing is summed with them.
+            if let Init::Normal(std) = &mut spec.init
+                && !spec.name.ends_with("relative_position_bias_table")
+            {
                 let inputs = spec.shape.last().copied().unwrap_or(1);
                 *std = self.init_std.unwrap_or((inputs as f32).powf(-0.5));
             }
@@ -47,25 +50,44 @@ impl Network {
     }
 
     fn new(settings: &Settings, shared: bool, mask_token: bool) -> Self {
-        let (dim, depth, heads) = settings.model.resolved();
         let (model, head) = (&settings.model, &settings.head);
-        Network {
-            init_std: (model.init_std > 0.0).then_some(model.init_std as f32),
-            vit: Vit {
-                image: settings.views.global_size,
+        let (image, prefix) = (settings.views.global_size, "backbone.".to_owned());
+        let backbone: Backbone = match model.swin() {
+            Some((dim, depths, heads)) => Swin {
+                image,
                 patch: model.patch,
                 dim,
-                depth,
+                depths,
                 heads,
+                window: model.window,
                 mlp_ratio: model.mlp_ratio,
-                qkv_bias: model.qkv_bias,
-                layer_scale: model.layer_scale as f32,
                 mask_token,
-                mean_pool: false,
-                prefix: "backbone.".into(),
-            },
+                prefix,
+            }
+            .into(),
+            None => {
+                let (dim, depth, heads) = model.resolved();
+                Vit {
+                    image,
+                    patch: model.patch,
+                    dim,
+                    depth,
+                    heads,
+                    mlp_ratio: model.mlp_ratio,
+                    qkv_bias: model.qkv_bias,
+                    layer_scale: model.layer_scale as f32,
+                    registers: 0,
+                    mask_token,
+                    mean_pool: false,
+                    prefix,
+                }
+                .into()
+            }
+        };
+        Network {
+            init_std: (model.init_std > 0.0).then_some(model.init_std as f32),
             head: Head {
-                dim,
+                dim: backbone.dim(),
                 hidden: head.hidden,
                 bottleneck: head.bottleneck,
                 layers: head.layers,
@@ -77,6 +99,7 @@ impl Network {
                 fixed_gain: head.norm_last_layer,
                 prefix: "head.".into(),
             },
+            backbone,
         }
     }
 }

@@ -145,8 +145,8 @@ impl Trainer {
 
     /// The teacher's logits, and the means of its class and patch logits over all tokens.
     fn teach(&mut self, views: &Views) -> (TeacherLogits, Tensor<2>, Tensor<2>) {
-        let (vit, head) = (&self.teacher_network.vit, &self.teacher_network.head);
-        let tokens = vit.forward(&self.teacher, &views.globals, None, None);
+        let Network { backbone, head, .. } = &self.teacher_network;
+        let tokens = backbone.forward(&self.teacher, &views.globals, None, None);
         let images = views.globals.images;
         let per_image = tokens.dims()[0] / images;
         let mut statistics = Statistics::Batch(None);
@@ -180,7 +180,7 @@ impl Trainer {
 
     /// The student's logits: masked global crops, then whole local ones.
     fn study(&mut self, tracked: &Parameters, views: &Views, key: (usize, usize)) -> StudentLogits {
-        let (vit, head) = (&self.student_network.vit, &self.student_network.head);
+        let Network { backbone, head, .. } = &self.student_network;
         let mut statistics = Statistics::Batch(None);
         // Batch norm must see every token; otherwise only tokens that the loss needs go on.
         let whole = head.norm == crate::settings::HeadNorm::Batch;
@@ -197,7 +197,7 @@ impl Trainer {
             .loss
             .masked_modeling
             .then(|| views.mask.clone());
-        let tokens = vit.forward(tracked, &views.globals, mask, drop.as_ref());
+        let tokens = backbone.forward(tracked, &views.globals, mask, drop.as_ref());
         let images = views.globals.images;
         let per_image = tokens.dims()[0] / images;
         let wanted = class_rows(images, per_image).chain(views.masked.token_rows(per_image));
@@ -205,7 +205,7 @@ impl Trainer {
         let mut local_images = 0;
         if let Some(locals) = &views.locals {
             let drop = self.drop_path(key, 1, locals.images);
-            let tokens = vit.forward(tracked, locals, None, drop.as_ref());
+            let tokens = backbone.forward(tracked, locals, None, drop.as_ref());
             local_images = locals.images;
             let per_image = tokens.dims()[0] / local_images;
             points.push(project(
@@ -291,7 +291,7 @@ impl Trainer {
         images: usize,
     ) -> Option<DropPath> {
         let rate = self.settings.model.drop_path;
-        let depth = self.student_network.vit.depth;
+        let depth = self.student_network.backbone.depth();
         if rate <= 0.0 {
             return None;
         }
@@ -341,7 +341,7 @@ impl Trainer {
         let globals = cut(&batch.globals, crops, spec.global_size);
         let locals =
             (spec.local_crops > 0).then(|| cut(&batch.locals, spec.local_crops, spec.local_size));
-        let patches = globals.count();
+        let patches = batch.masks.len() / (crops * all);
         let masks = (0..crops)
             .flat_map(|v| &batch.masks[(v * all + from) * patches..(v * all + to) * patches]);
         let masks: Vec<bool> = masks.copied().collect();

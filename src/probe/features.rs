@@ -123,9 +123,9 @@ pub fn embed(
                 pixels::write_normalised(picture, f32s(views.mean), f32s(views.std), out);
             });
         let shape = [batch.len(), side, side];
-        let patches = Patches::new(&planes, shape, network.vit.patch, device);
-        let tokens = network.vit.forward(weights, &patches, None, None);
-        let (images, per_image) = (batch.len(), patches.count() + 1);
+        let patches = Patches::new(&planes, shape, network.backbone.patch(), device);
+        let tokens = network.backbone.forward(weights, &patches, None, None);
+        let (images, per_image) = (batch.len(), tokens.dims()[0] / batch.len());
         embedded
             .class
             .extend(download(class_tokens(tokens.clone(), images, per_image)));

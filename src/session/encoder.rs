@@ -43,10 +43,10 @@ pub fn open(path: &Path, student: bool, device: &Device) -> Result<Opened> {
     let name = path.display().to_string();
     let vit = Vit::recognise(&tensors)
         .with_context(|| format!("{name} is not a vision transformer that patchlight knows"))?;
-    let encoder = Encoder::new(vit, None, &tensors, name.clone(), device)
+    let encoder = Encoder::new(vit.into(), None, &tensors, name.clone(), device)
         .with_context(|| format!("the weights in {name} do not fit together"))?;
     let mut settings = Settings::default();
-    settings.model.patch = encoder.vit.patch;
+    settings.model.patch = encoder.backbone.patch();
     Ok(Opened { encoder, settings })
 }
 
@@ -98,7 +98,7 @@ pub fn from_checkpoint(
         checkpoint.step
     );
     let tensors = checkpoint.part(part);
-    let mut encoder = Encoder::new(network.vit, Some(prototypes), &tensors, name, device)
+    let mut encoder = Encoder::new(network.backbone, Some(prototypes), &tensors, name, device)
         .with_context(|| format!("the weights in {} do not fit its settings", path.display()))?;
     (encoder.mean, encoder.std) = (settings.views.mean, settings.views.std);
     Ok(Opened { encoder, settings })

@@ -17,16 +17,18 @@ pub fn backbone_parameters(student: &Parameters) -> usize {
 /// values, the attended values, two residual sums, the hidden layer before and after its
 /// activation) and a row of attention weights for each head.
 pub fn training_bytes(settings: &Settings, parameters: usize) -> u64 {
-    let (dim, depth, heads) = settings.model.resolved();
     let (views, head) = (&settings.views, &settings.head);
     let pictures = settings.run.batch.div_ceil(settings.run.accumulate.max(1));
-    let hidden = dim as f64 * settings.model.mlp_ratio;
     let activations = |crops: usize, side: usize| -> f64 {
-        let tokens = (side / settings.model.patch).pow(2) + 1;
-        let a_token = 8.0 * dim as f64 + 2.0 * hidden + (heads * tokens) as f64;
-        (crops * pictures * tokens * depth) as f64 * a_token
+        let of = |stage: Stage| {
+            let hidden = stage.dim * settings.model.mlp_ratio;
+            let a_token = 8.0 * stage.dim + 2.0 * hidden + stage.heads * stage.keys;
+            stage.tokens * stage.depth * a_token
+        };
+        let an_image: f64 = stages(settings, side).into_iter().map(of).sum();
+        (crops * pictures) as f64 * an_image
     };
-    let tokens = (views.global_size / settings.model.patch).pow(2) + 1;
+    let tokens = tokens(settings, views.global_size) as usize;
     let globals = (views.global_crops * pictures) as f64;
     let likeliest_ratio = settings.mask.ratio.iter().copied().fold(0.0, f64::max) / 2.0;
     let projected = globals * (1.0 + likeliest_ratio * tokens as f64);
@@ -82,7 +84,7 @@ pub fn step_flops(settings: &Settings) -> f64 {
     let locals = pictures * views.local_crops as f64;
     let global_tokens = tokens(settings, views.global_size);
     let local_tokens = tokens(settings, views.local_size);
-    let global_crop = crop_flops(settings, global_tokens);
+    let global_crop = crop_flops(settings, views.global_size);
 
     let ratios = &settings.mask.ratio;
     let masked = ratios.iter().sum::<f64>() / ratios.len().max(1) as f64;
@@ -102,7 +104,7 @@ pub fn step_flops(settings: &Settings) -> f64 {
         + teacher_class * class
         + masked_rows * patch;
     let student = globals * global_crop
-        + locals * crop_flops(settings, local_tokens)
+        + locals * crop_flops(settings, views.local_size)
         + student_rows * head_flops(settings)
         + student_class * class
         + masked_rows * patch;
@@ -137,29 +139,85 @@ pub fn run_seconds(settings: &Settings, steps_per_epoch: usize, flops_per_second
     }
 }
 
-/// Tokens of a crop, the class token among them.
-fn tokens(settings: &Settings, side: usize) -> f64 {
-    let patches = side / settings.model.patch.max(1);
-    (patches * patches + 1) as f64
+/// Blocks that see a crop in the same way.
+#[derive(Clone, Copy)]
+struct Stage {
+    /// Tokens of a crop, the class token among them.
+    tokens: f64,
+    /// Tokens that each of them sees.
+    keys: f64,
+    dim: f64,
+    heads: f64,
+    depth: f64,
 }
 
-/// Forward pass of the backbone over one crop of `tokens`.
-fn crop_flops(settings: &Settings, tokens: f64) -> f64 {
-    let (dim, depth, _) = settings.model.resolved();
-    let (dim, depth) = (dim as f64, depth as f64);
+/// The stages of a backbone for a crop of `side` pixels; a ViT has one.
+fn stages(settings: &Settings, side: usize) -> Vec<Stage> {
+    let model = &settings.model;
+    let side = side / model.patch.max(1);
+    let Some((dim, depths, heads)) = model.swin() else {
+        let (dim, depth, heads) = model.resolved();
+        let tokens = (side * side + 1) as f64;
+        return vec![Stage {
+            tokens,
+            keys: tokens,
+            dim: dim as f64,
+            heads: heads as f64,
+            depth: depth as f64,
+        }];
+    };
+    let stage = |(i, (&depth, &heads)): (usize, (&usize, &usize))| {
+        let side = side.div_ceil(1 << i);
+        let window = model.window.min(side);
+        // Windows are filled up with padding.
+        let tokens = side.next_multiple_of(window.max(1)).pow(2) as f64;
+        Stage {
+            tokens,
+            keys: (window * window) as f64,
+            dim: (dim << i) as f64,
+            heads: heads as f64,
+            depth: depth as f64,
+        }
+    };
+    depths.iter().zip(&heads).enumerate().map(stage).collect()
+}
+
+/// Tokens of a crop after the last block, the class token among them.
+fn tokens(settings: &Settings, side: usize) -> f64 {
+    let cells = side.div_ceil(settings.model.cell().max(1));
+    (cells * cells + 1) as f64
+}
+
+/// Width of a token after the last block.
+fn width(settings: &Settings) -> f64 {
+    let model = &settings.model;
+    match model.swin() {
+        Some((dim, depths, _)) => (dim << (depths.len() - 1)) as f64,
+        None => model.resolved().0 as f64,
+    }
+}
+
+/// Forward pass of the backbone over one crop of `side` pixels.
+fn crop_flops(settings: &Settings, side: usize) -> f64 {
+    let stages = stages(settings, side);
     let patch = (settings.model.patch * settings.model.patch) as f64;
-    let hidden = dim * settings.model.mlp_ratio;
-    let embed = (tokens - 1.0) * 3.0 * patch * dim;
-    // Queries, keys, values and the projection; both layers of the MLP; scores and their sum.
-    let block = tokens * (4.0 * dim * dim + 2.0 * dim * hidden) + 2.0 * tokens * tokens * dim;
-    2.0 * (embed + depth * block)
+    let of = |stage: &Stage| {
+        let (dim, tokens) = (stage.dim, stage.tokens);
+        let hidden = dim * settings.model.mlp_ratio;
+        // Queries, keys, values and the projection; both layers of the MLP; scores and their sum.
+        stage.depth
+            * (tokens * (4.0 * dim * dim + 2.0 * dim * hidden) + 2.0 * tokens * stage.keys * dim)
+    };
+    let embed = stages
+        .first()
+        .map_or(0.0, |first| first.tokens * 3.0 * patch * first.dim);
+    2.0 * (embed + stages.iter().map(of).sum::<f64>())
 }
 
 /// Forward pass of the head over one token, up to the bottleneck.
 fn head_flops(settings: &Settings) -> f64 {
-    let (dim, _, _) = settings.model.resolved();
     let head = &settings.head;
-    let (dim, hidden, out) = (dim as f64, head.hidden as f64, head.bottleneck as f64);
+    let (dim, hidden, out) = (width(settings), head.hidden as f64, head.bottleneck as f64);
     let products = match head.layers {
         0 | 1 => dim * out,
         layers => dim * hidden + (layers - 2) as f64 * hidden * hidden + hidden * out,

@@ -106,7 +106,7 @@ impl Evaluator {
                 metrics.fmi = Some(scores.fmi);
             }
         }
-        metrics.parts = test.parts(&*self.test.source, trainer.settings.model.patch)?;
+        metrics.parts = test.parts(&*self.test.source, trainer.settings.model.cell())?;
         metrics.seconds = start.elapsed().as_secs_f64();
         Ok((metrics, failures))
     }
@@ -132,7 +132,7 @@ impl Set {
         let settings = &trainer.settings;
         let side = settings.views.global_size;
         let mut seen = Seen {
-            dim: trainer.teacher_network.vit.dim,
+            dim: trainer.teacher_network.backbone.dim(),
             embedded: Embedded::default(),
             labels: Vec::new(),
             maps: Vec::new(),

@@ -62,7 +62,8 @@ pub struct Gallery {
     /// Patches along a side, and the side of one in pixels.
     pub grid: usize,
     pub patch: usize,
-    pub heads: usize,
+    /// Attention heads of every block.
+    pub heads: Vec<usize>,
     pub depth: usize,
     dim: usize,
     pub pictures: Arc<Vec<ReferencePicture>>,
@@ -103,8 +104,9 @@ impl Gallery {
             true => ControlFlow::Continue(()),
             false => ControlFlow::Break(()),
         };
-        let block = encoder.block(how.block)?;
-        let (patches, dim) = (encoder.patches(), encoder.vit.dim);
+        let encoder = &encoder.focused(how.block)?;
+        let block = encoder.focus();
+        let (patches, dim) = (encoder.patches(), encoder.dim());
         let views: Vec<Picture> = reference.views().cloned().collect();
         let mut heads = encoder
             .prototypes
@@ -203,9 +205,11 @@ impl Gallery {
             name: encoder.name.clone(),
             weights: encoder.fingerprint().to_owned(),
             grid: encoder.grid(),
-            patch: encoder.vit.patch,
-            heads: encoder.vit.heads,
-            depth: encoder.vit.depth,
+            patch: encoder.patch(),
+            heads: (0..encoder.backbone.depth())
+                .map(|block| encoder.backbone.heads(block))
+                .collect(),
+            depth: encoder.backbone.depth(),
             dim,
             pictures: reference.pictures.clone(),
             directions,

@@ -128,7 +128,7 @@ pub fn compare(
             device,
         );
         Features {
-            dim: network.vit.dim,
+            dim: network.backbone.dim(),
             data: seen.class,
         }
     };

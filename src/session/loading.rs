@@ -14,7 +14,7 @@ pub fn loader_plan(settings: &Settings) -> LoaderPlan {
     LoaderPlan {
         views: ViewSpec::from(&settings.views),
         masks: MaskSpec::from(&settings.mask),
-        patch: settings.model.patch,
+        patch: settings.model.cell(),
         batch: run.batch,
         seed: run.seed,
         workers: run.workers,

@@ -215,9 +215,11 @@ impl Eye {
                 let Some(seen) = shown.reference.view(picture) else {
                     return Ok(());
                 };
-                let block = block.min(shown.encoder.last_block());
+                // On the grid that the patches of the gallery have.
+                let encoder = shown.encoder.focused(self.how.block)?;
+                let block = block.min(encoder.last_block());
                 let views = std::slice::from_ref(seen);
-                if let Some(attention) = Attention::of(&shown.encoder, views, block).pop() {
+                if let Some(attention) = Attention::of(&encoder, views, block).pop() {
                     self.say(Told::Attention {
                         picture,
                         block,
@@ -260,7 +262,7 @@ impl Eye {
         let same = self.shown.take().filter(|shown| {
             shown.source == source
                 && shown.encoder.side == encoder.side
-                && shown.encoder.vit.patch == encoder.vit.patch
+                && shown.encoder.patch() == encoder.patch()
         });
         let reference = match same {
             Some(shown) => shown.reference,

@@ -41,7 +41,7 @@ impl ViewsShown {
     /// Takes the first pictures out of a batch.
     pub fn of(batch: &Batch, settings: &Settings, source: &dyn Source, step: usize) -> Self {
         let spec = ViewSpec::from(&settings.views);
-        let (all, patch) = (batch.images.len(), settings.model.patch);
+        let (all, patch) = (batch.images.len(), settings.model.cell());
         let crop = |pixels: &[f32], row: usize, side: usize| {
             let len = 3 * side * side;
             pixels

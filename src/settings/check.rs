@@ -7,6 +7,9 @@ use super::choices::{Arch, HeadNorm};
 use super::error::{Problem, SettingsError};
 use super::table::Settings;
 
+/// Stages of a Swin transformer; the published ones have four.
+const MOST_STAGES: usize = 6;
+
 impl Settings {
     /// Lists every conflict between settings.
     ///
@@ -52,8 +55,8 @@ impl Settings {
     }
 
     fn check_crops(&self, say: &mut impl FnMut(&str, String)) {
-        let (views, patch) = (&self.views, self.model.patch.max(1));
-        let mut crop = |key: &str, side: usize| {
+        let views = &self.views;
+        let mut crop = |key: &str, side: usize, patch: usize, what: &str| {
             if side == 0 || !side.is_multiple_of(patch) {
                 let below = side / patch * patch;
                 let near = match below {
@@ -62,15 +65,18 @@ impl Settings {
                 };
                 say(
                     key,
-                    format!(
-                        "{key} ({side}) is not a multiple of model.patch ({patch}); take {near}"
-                    ),
+                    format!("{key} ({side}) is not a multiple of {what} ({patch}); take {near}"),
                 );
             }
         };
-        crop("views.global_size", views.global_size);
+        let (patch, cell) = (self.model.patch.max(1), self.model.cell().max(1));
+        let what = match cell == patch {
+            true => "model.patch",
+            false => "what a token of the last stage stands for",
+        };
+        crop("views.global_size", views.global_size, cell, what);
         if views.local_crops > 0 {
-            crop("views.local_size", views.local_size);
+            crop("views.local_size", views.local_size, patch, "model.patch");
         }
         if self.loss.lambda_cls > 0.0 && views.global_crops + views.local_crops < 2 {
             say(
@@ -121,6 +127,38 @@ impl Settings {
 
     fn check_network(&self, say: &mut impl FnMut(&str, String)) {
         let (model, head) = (&self.model, &self.head);
+        if let Some((dim, depths, heads)) = model.swin() {
+            if depths.len() != heads.len() {
+                say(
+                    "model.stage_heads",
+                    format!(
+                        "model.depths has {} stages and model.stage_heads {}; give one number for each stage",
+                        depths.len(),
+                        heads.len()
+                    ),
+                );
+            }
+            if depths.contains(&0) || heads.contains(&0) || depths.len() > MOST_STAGES {
+                say(
+                    "model.depths",
+                    format!(
+                        "model.depths and model.stage_heads need 1 to {MOST_STAGES} stages of at least one block and one head each"
+                    ),
+                );
+            }
+            for (stage, &heads) in heads.iter().enumerate().take(MOST_STAGES) {
+                if heads > 0 && !(dim << stage).is_multiple_of(heads) {
+                    say(
+                        "model.stage_heads",
+                        format!(
+                            "stage {} is {} wide, which is not divisible by its {heads} heads",
+                            stage + 1,
+                            dim << stage
+                        ),
+                    );
+                }
+            }
+        }
         let (dim, depth, heads) = model.resolved();
         for (key, size) in [
             ("model.dim", dim),
@@ -134,7 +172,7 @@ impl Settings {
                 );
             }
         }
-        if heads > 0 && !dim.is_multiple_of(heads) {
+        if model.swin().is_none() && heads > 0 && !dim.is_multiple_of(heads) {
             say(
                 "model.heads",
                 format!("model.dim ({dim}) is not divisible by model.heads ({heads})"),

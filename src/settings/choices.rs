@@ -47,12 +47,16 @@ choices! {
         /// Patches picked one by one.
         Rand = "rand",
     }
-    /// Named sizes of the vision transformer (`model.arch`).
+    /// Named sizes of vision transformers (`model.arch`).
     Arch {
         VitTiny = "vit_tiny",
         VitSmall = "vit_small",
         VitBase = "vit_base",
         VitLarge = "vit_large",
+        SwinTiny = "swin_tiny",
+        SwinSmall = "swin_small",
+        SwinBase = "swin_base",
+        SwinLarge = "swin_large",
         /// `model.dim`, `model.depth` and `model.heads` say it all.
         Custom = "custom",
     }
@@ -76,14 +80,26 @@ choices! {
 }
 
 impl Arch {
-    /// Width, depth and attention heads; zeros for [`Arch::Custom`].
+    /// Width of the first stage, blocks and attention heads of every stage; `None` where it is no Swin
+    /// transformer.
+    pub fn stages(self) -> Option<(usize, [usize; 4], [usize; 4])> {
+        match self {
+            Arch::SwinTiny => Some((96, [2, 2, 6, 2], [3, 6, 12, 24])),
+            Arch::SwinSmall => Some((96, [2, 2, 18, 2], [3, 6, 12, 24])),
+            Arch::SwinBase => Some((128, [2, 2, 18, 2], [4, 8, 16, 32])),
+            Arch::SwinLarge => Some((192, [2, 2, 18, 2], [6, 12, 24, 48])),
+            _ => None,
+        }
+    }
+
+    /// Width, depth and attention heads of a ViT; zeros for [`Arch::Custom`].
     pub fn sizes(self) -> (usize, usize, usize) {
         match self {
             Arch::VitTiny => (192, 12, 3),
             Arch::VitSmall => (384, 12, 6),
             Arch::VitBase => (768, 12, 12),
             Arch::VitLarge => (1024, 24, 16),
-            Arch::Custom => (0, 0, 0),
+            _ => (0, 0, 0),
         }
     }
 }
@@ -99,7 +115,24 @@ impl HeadSettings {
 }
 
 impl ModelSettings {
-    /// `(dim, depth, heads)`: what is set, else what [`ModelSettings::arch`] says.
+    /// Width of the first stage, blocks and attention heads of every stage, where it is a Swin transformer.
+    pub fn swin(&self) -> Option<(usize, Vec<usize>, Vec<usize>)> {
+        let (dim, depths, heads) = self.arch.stages()?;
+        let or = |set: &[usize], named: [usize; 4]| match *set {
+            [0] => named.to_vec(),
+            _ => set.to_vec(),
+        };
+        let dim = if self.dim == 0 { dim } else { self.dim };
+        Some((dim, or(&self.depths, depths), or(&self.stage_heads, heads)))
+    }
+
+    /// Side in pixels of what a token after the last block stands for: of a cell of a mask.
+    pub fn cell(&self) -> usize {
+        let halvings = self.swin().map_or(0, |(_, depths, _)| depths.len() - 1);
+        self.patch << halvings
+    }
+
+    /// `(dim, depth, heads)` of a ViT: what is set, else what [`ModelSettings::arch`] says.
     pub fn resolved(&self) -> (usize, usize, usize) {
         let (dim, depth, heads) = self.arch.sizes();
         let or = |set: usize, named: usize| if set == 0 { named } else { set };

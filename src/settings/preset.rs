@@ -34,6 +34,8 @@ const FILES: &[(&str, &str)] = files![
     "vitb16",
     "vitb16-rand",
     "vitl16",
+    "swint7",
+    "swint14",
 ];
 
 /// Every preset, small ones first.

@@ -116,7 +116,7 @@ data: DataSettings, "The pictures: the built-in demo's, and what is set aside to
 }
 views: ViewsSettings, "The views: how crops are cut from a picture and altered." {
     global_size: usize = 224, [8, 2048], "pixels", fixed,
-        "Side of a global crop. A multiple of model.patch.";
+        "Side of a global crop. A multiple of model.patch; for Swin of the side that a token of the last stage stands for.";
     local_size: usize = 96, [8, 2048], "pixels", fixed,
         "Side of a local crop. A multiple of model.patch.";
     global_crops: usize = 2, [1, 16], "crops", fixed,
@@ -174,25 +174,31 @@ mask: MaskSettings, "The masks: which patches of its global crops the student mu
     aspect: f64 = 0.3, [0.01, 1], "height / width", live,
         "Flattest rectangle; the steepest is its inverse.";
 }
-model: ModelSettings, "The model: a vision transformer." {
+model: ModelSettings, "The model: a vision transformer, plain (ViT) or with windows (Swin)." {
     arch: Arch = Arch::VitSmall, any, "", fixed,
-        "Named size; dim, depth and heads replace its parts where they are not 0. custom names none and needs all three.";
+        "Named size; dim, depth and heads (Swin: dim, depths, stage_heads) replace its parts where they are not 0. custom names a ViT without sizes and needs all three.";
     dim: usize = 0, [0, 8192], "numbers a token", fixed,
-        "Width of a token. A multiple of heads. 0 = as arch says.";
+        "Width of a token. A multiple of heads. Swin: of the first stage, doubled from stage to stage. 0 = as arch says.";
     depth: usize = 0, [0, 128], "blocks", fixed,
-        "Number of transformer blocks. 0 = as arch says.";
+        "Number of transformer blocks of a ViT. 0 = as arch says.";
     heads: usize = 0, [0, 128], "heads", fixed,
-        "Attention heads in a block. 0 = as arch says.";
+        "Attention heads in a block of a ViT. 0 = as arch says.";
+    depths: Vec<usize> = vec![0], [0, 128], "blocks a stage", fixed,
+        "Swin: number of blocks of every stage. A single 0 = as arch says.";
+    stage_heads: Vec<usize> = vec![0], [0, 128], "heads a stage", fixed,
+        "Swin: attention heads of every stage. A single 0 = as arch says.";
+    window: usize = 7, [1, 64], "tokens", fixed,
+        "Swin: side of the windows within which tokens see each other. Published are 7 and 14.";
     patch: usize = 16, [1, 256], "pixels", fixed,
-        "Side of a patch. Half the side means four times the patches.";
+        "Side of a patch. Half the side means four times the patches. Swin: 4; every stage but the last doubles it.";
     mlp_ratio: f64 = 4.0, [0.1, 16], "times dim", fixed,
         "Width of the hidden layer in a block.";
     qkv_bias: bool = true, any, "", fixed,
-        "Whether queries, keys and values have a bias.";
+        "Whether queries, keys and values of a ViT have a bias. Those of a Swin transformer have.";
     drop_path: f64 = 0.1, [0, 0.95], "probability", fixed,
         "How often the student's last block is skipped for a picture; earlier blocks less, the first never.";
     layer_scale: f64 = 0.0, [0, 1], "", fixed,
-        "Initial scale of what a block adds. 0 = no such scale.";
+        "Initial scale of what a block of a ViT adds. 0 = no such scale.";
     init_std: f64 = 0.02, [0, 1], "", fixed,
         "Standard deviation of the initial weights of linear layers and tokens. 0 = 1/sqrt(inputs) of each layer, which small networks need: 0.02 suits a width of thousands.";
 }

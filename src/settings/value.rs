@@ -221,6 +221,21 @@ impl Value for Vec<f64> {
     }
 }
 
+impl Value for Vec<usize> {
+    const KIND: Kind = Kind::List;
+    fn from_toml(value: &toml::Value) -> Option<Self> {
+        let whole = |x: &f64| (x.fract() == 0.0 && *x >= 0.0).then_some(*x as usize);
+        let values = numbers(value)?
+            .iter()
+            .map(whole)
+            .collect::<Option<Vec<_>>>()?;
+        (!values.is_empty()).then_some(values)
+    }
+    fn to_toml(&self) -> toml::Value {
+        toml::Value::Array(self.iter().map(Value::to_toml).collect())
+    }
+}
+
 impl Value for [f64; 2] {
     const KIND: Kind = Kind::Interval;
     fn from_toml(value: &toml::Value) -> Option<Self> {

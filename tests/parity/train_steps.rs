@@ -8,9 +8,7 @@ use std::path::Path;
 
 use burn::tensor::{Device, Tensor};
 use patchlight::data::Batch;
-use patchlight::model::{
-    Head, HostTensors, Parameters, Patches, Statistics, Vit, download, upload,
-};
+use patchlight::model::{Head, HostTensors, Parameters, Patches, Statistics, download, upload};
 use patchlight::pretrain::optimizer::is_decayed;
 use patchlight::pretrain::schedules::{Plan, Schedules};
 use patchlight::pretrain::{Network, StepNumbers, Trainer};
@@ -18,6 +16,7 @@ use patchlight::settings::{Activation, Arch, HeadNorm, Settings};
 use serde_json::Value;
 
 use super::fixture::{Case, Report, Tensors, key_bias};
+use super::swin_forward::sizes;
 
 /// Centres: float32 is 1.1e-6 from float64 in the reference.
 const CENTRES: f64 = 1e-5;
@@ -56,13 +55,19 @@ pub fn run(root: &Path, device: &Device, one: bool) {
 fn usable(case: &Case) -> bool {
     let number = |path: &str, default: f64| case.config(path).as_f64().unwrap_or(default);
     let lacking = match case.config("net.kind").as_str() {
-        Some("vit") | None if number("drop_path", 0.0) > 0.0 => "PyTorch's random stochastic depth",
-        Some("vit") | None if number("world_size", 1.0) > 1.0 => "several processes",
-        Some("vit") | None => return true,
-        Some(_) => "a network other than a ViT",
+        Some("vit" | "swin") | None if number("drop_path", 0.0) > 0.0 => {
+            "PyTorch's random stochastic depth"
+        }
+        Some("vit" | "swin") | None if number("world_size", 1.0) > 1.0 => "several processes",
+        Some("vit" | "swin") | None => return true,
+        Some(_) => "a network other than a ViT or Swin",
     };
     println!("{}: SKIPPED, it needs {lacking}", case.name);
     false
+}
+
+fn is_swin(case: &Case) -> bool {
+    case.config("net.kind") == "swin"
 }
 
 fn norm(case: &Case) -> HeadNorm {
@@ -92,10 +97,20 @@ fn settings(case: &Case, accumulate: usize) -> Settings {
         s.views.local_size = case.size("net.local");
     }
     s.mask.start_epoch = size("pred_start_epoch");
-    s.model.arch = Arch::Custom;
     s.model.dim = case.size("net.dim");
-    s.model.depth = case.size("net.depth");
-    s.model.heads = case.size("net.heads");
+    match is_swin(case) {
+        true => {
+            s.model.arch = Arch::SwinTiny;
+            s.model.depths = sizes(case, "net.depths");
+            s.model.stage_heads = sizes(case, "net.heads");
+            s.model.window = case.size("net.window");
+        }
+        false => {
+            s.model.arch = Arch::Custom;
+            s.model.depth = case.size("net.depth");
+            s.model.heads = case.size("net.heads");
+        }
+    }
     s.model.patch = case.size("net.patch");
     s.model.drop_path = 0.0;
     s.model.mlp_ratio = or("net.mlp_ratio", 4.0);
@@ -352,12 +367,11 @@ impl Run<'_> {
         }
         self.trainer.optimizer.clip(&mut clipped);
         let tolerance = (self.suggested("grads_iter0"), 1e-5);
-        let dim = self.trainer.student_network.vit.dim;
         for (p, found) in self.trainer.student.iter().zip(clipped) {
             let name = format!("grads_iter0/{}", p.name);
             if let Some(want) = self.io.0.get(&name) {
                 let found = download(found.unwrap_or_else(|| panic!("{name}: no gradient")));
-                let skip = key_bias(&name, dim);
+                let skip = key_bias(&name, want.data.len() / 3);
                 self.report
                     .tensor(&name, &found, &want.data, tolerance, skip);
             }
@@ -387,7 +401,6 @@ impl Run<'_> {
 
     fn final_weights(&mut self) {
         let absolute = WEIGHTS * self.suggested("weights");
-        let dim = self.trainer.student_network.vit.dim;
         let stored = self.case.tensors("final.safetensors");
         let networks = [
             ("student", self.trainer.student.to_host()),
@@ -395,14 +408,19 @@ impl Run<'_> {
         ];
         for (network, weights) in networks {
             let stored = stored.below(&format!("{network}/"));
-            // The engine keeps no count of batch norm's updates: momentum makes it unused.
+            // The engine keeps no count of batch norm's updates: momentum makes it unused. Indices of relative
+            // positions are no weights.
+            let kept = ["num_batches_tracked", "relative_position_index"];
             for (name, want) in stored
                 .iter()
-                .filter(|(n, _)| !n.ends_with("num_batches_tracked"))
+                .filter(|(n, _)| !kept.iter().any(|end| n.ends_with(end)))
             {
                 let found = weights.get(name).or_else(|| weights.get(&alias(name)));
                 let found = found.unwrap_or_else(|| panic!("{network} has no {name}"));
-                let (at, skip) = (format!("{network}/{name}"), key_bias(name, dim));
+                let (at, skip) = (
+                    format!("{network}/{name}"),
+                    key_bias(name, want.data.len() / 3),
+                );
                 self.report
                     .tensor(&at, &found.data, &want.data, (absolute, 0.0), skip);
             }
@@ -422,10 +440,11 @@ fn logits(
     patches: &Patches,
     mask: Option<Tensor<2>>,
 ) -> (Tensor<2>, Tensor<2>) {
-    let (vit, head): (&Vit, &Head) = (&network.vit, &network.head);
-    let tokens = vit.forward(weights, patches, mask, None);
+    let Network { backbone, head, .. } = network;
+    let tokens = backbone.forward(weights, patches, mask, None);
     let points = head.bottleneck(weights, tokens, &mut Statistics::Batch(None));
-    let (images, cells, width) = (patches.images, patches.count(), points.dims()[1]);
+    let (images, width) = (patches.images, points.dims()[1]);
+    let cells = points.dims()[0] / images - 1;
     let points: Tensor<3> = points.reshape([images, cells + 1, width]);
     let class = points.clone().slice([0..images, 0..1, 0..width]);
     let patch = points.slice([0..images, 1..cells + 1, 0..width]);

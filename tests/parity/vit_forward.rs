@@ -28,6 +28,7 @@ fn one(case: &Case, device: &Device) {
         mlp_ratio: case.number("mlp_ratio"),
         qkv_bias: case.flag("qkv_bias"),
         layer_scale: case.number("init_values") as f32,
+        registers: 0,
         mask_token: true,
         mean_pool: case.flag("mean_pool"),
         prefix: String::new(),

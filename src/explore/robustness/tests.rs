@@ -18,6 +18,7 @@ fn encoder() -> Encoder {
         mlp_ratio: 2.0,
         qkv_bias: true,
         layer_scale: 0.0,
+        registers: 0,
         mask_token: false,
         mean_pool: false,
         prefix: String::new(),
@@ -29,7 +30,7 @@ fn encoder() -> Encoder {
             tensor.data.iter_mut().for_each(|w| *w *= 20.0);
         }
     }
-    Encoder::new(vit, None, &weights, "tiny".into(), &device).unwrap()
+    Encoder::new(vit.into(), None, &weights, "tiny".into(), &device).unwrap()
 }
 
 #[test]

@@ -1,9 +1,11 @@
-//! Multi-head self-attention over the packed projections `[q | k | v]`.
+//! Multi-head self-attention over the packed projections `[q | k | v]`, of whole images or of windows.
+
+use std::sync::Arc;
 
 use burn::backend::Flex;
 use burn::backend::flex::{FlexTensor, Layout};
 use burn::backend::ops::FloatTensorOps;
-use burn::tensor::{DType, Shape, Tensor, activation};
+use burn::tensor::{DType, Shape, Tensor, TensorData, activation};
 use rayon::prelude::*;
 
 use super::{Kernel, dims, is_cpu, matrix, run, simd, slice};
@@ -20,21 +22,88 @@ pub fn attention(qkv: Tensor<2>, batch: usize, tokens: usize, heads: usize) -> T
             batch,
             tokens,
             heads,
+            bias: false,
+            mask: None,
         };
         return run(kernel, qkv, unused.clone(), unused);
     }
-    let head = width / heads;
-    let part = |i: usize| -> Tensor<4> {
-        qkv.clone()
-            .slice([0..batch * tokens, i * width..(i + 1) * width])
-            .reshape([batch, tokens, heads, head])
-            .swap_dims(1, 2)
-    };
-    let scores = part(0).matmul(part(1).transpose()) * (head as f32).powf(-0.5);
+    let [q, k, v] = split(&qkv, [batch, tokens, heads]);
+    let scores = scores(q, k);
     activation::softmax(scores, 3)
-        .matmul(part(2))
+        .matmul(v)
         .swap_dims(1, 2)
         .reshape([batch * tokens, width])
+}
+
+/// The same within windows: `softmax(q kᵀ / √head + bias + mask) v`.
+///
+/// `bias [heads * tokens, tokens]` is learned; `mask`, where there is one, holds `[windows, tokens, tokens]`
+/// for the windows of an image, which repeat through the batch.
+pub fn window_attention(
+    qkv: Tensor<2>,
+    bias: Tensor<2>,
+    mask: Option<&Arc<[f32]>>,
+    [batch, tokens, heads]: [usize; 3],
+) -> Tensor<2> {
+    let width = qkv.dims()[1] / 3;
+    if is_cpu(&qkv.device()) {
+        let unused = qkv.clone().inner();
+        let kernel = Attention {
+            batch,
+            tokens,
+            heads,
+            bias: true,
+            mask: mask.cloned(),
+        };
+        return run(kernel, qkv, bias, unused);
+    }
+    let [_, _, v] = split(&qkv, [batch, tokens, heads]);
+    window_weights(qkv, bias, mask, [batch, tokens, heads])
+        .matmul(v)
+        .swap_dims(1, 2)
+        .reshape([batch * tokens, width])
+}
+
+/// The weights of it, `[batch, heads, tokens, tokens]`: row = query, column = key.
+pub fn window_weights(
+    qkv: Tensor<2>,
+    bias: Tensor<2>,
+    mask: Option<&Arc<[f32]>>,
+    [batch, tokens, heads]: [usize; 3],
+) -> Tensor<4> {
+    let [q, k, _] = split(&qkv, [batch, tokens, heads]);
+    let scores = scores(q, k) + bias.reshape([1, heads, tokens, tokens]);
+    let scores = match mask {
+        None => scores,
+        Some(mask) => {
+            let windows = mask.len() / (tokens * tokens);
+            let data = TensorData::new(mask.to_vec(), [1, windows, 1, tokens, tokens]);
+            let mask: Tensor<5> = Tensor::from_data(data, &scores.device().inner());
+            let mask = match scores.is_autodiff() {
+                true => mask.autodiff(),
+                false => mask,
+            };
+            let shape = [batch / windows, windows, heads, tokens, tokens];
+            (scores.reshape(shape) + mask).reshape([batch, heads, tokens, tokens])
+        }
+    };
+    activation::softmax(scores, 3)
+}
+
+/// Queries, keys and values, `[batch, heads, tokens, head]` each.
+fn split(qkv: &Tensor<2>, [batch, tokens, heads]: [usize; 3]) -> [Tensor<4>; 3] {
+    let width = qkv.dims()[1] / 3;
+    [0, 1, 2].map(|i| {
+        qkv.clone()
+            .slice([0..batch * tokens, i * width..(i + 1) * width])
+            .reshape([batch, tokens, heads, width / heads])
+            .swap_dims(1, 2)
+    })
+}
+
+fn scores(q: Tensor<4>, k: Tensor<4>) -> Tensor<4> {
+    let head = q.dims()[3] as f32;
+    q.matmul(k.transpose()) * head.powf(-0.5)
 }
 
 #[derive(Debug)]
@@ -42,6 +111,9 @@ struct Attention {
     batch: usize,
     tokens: usize,
     heads: usize,
+    /// Whether the second input is a bias.
+    bias: bool,
+    mask: Option<Arc<[f32]>>,
 }
 
 impl Attention {
@@ -53,6 +125,24 @@ impl Attention {
         let start = x.layout().start_offset() + offset;
         let layout = Layout::new(shape, strides.to_vec(), start);
         FlexTensor::from_arc(x.data_arc(), layout, DType::F32)
+    }
+
+    /// Puts scale, bias and mask on a row of scores; `row` counts over images, heads and queries.
+    #[inline(always)]
+    fn place(&self, row: usize, scores: &mut [f32], scale: f32, bias: &[f32]) {
+        let tokens = self.tokens;
+        let bias = &bias[row % (self.heads * tokens) * tokens..][..tokens];
+        for (s, &b) in scores.iter_mut().zip(bias) {
+            *s = *s * scale + b;
+        }
+        if let Some(mask) = &self.mask {
+            let windows = mask.len() / (tokens * tokens);
+            let window = row / (self.heads * tokens) % windows;
+            let mask = &mask[(window * tokens + row % tokens) * tokens..][..tokens];
+            for (s, &m) in scores.iter_mut().zip(mask) {
+                *s += m;
+            }
+        }
     }
 
     /// Writes `[batch, heads, tokens, head]` parts next to each other into `[batch * tokens, parts * width]`.
@@ -77,17 +167,25 @@ impl Attention {
 }
 
 impl Kernel for Attention {
-    fn forward(&self, [qkv, ..]: [FlexTensor; 3]) -> (FlexTensor, Vec<FlexTensor>) {
+    fn forward(&self, [qkv, bias, _]: [FlexTensor; 3]) -> (FlexTensor, Vec<FlexTensor>) {
         let [_, stride] = dims(&qkv);
         let width = stride / 3;
         let scale = ((width / self.heads) as f32).powf(-0.5);
         let [q, k, v] = [0, 1, 2].map(|i| self.heads_of(&qkv, width, stride, i * width));
         let mut weights = Flex::float_matmul(q, k.transpose(2, 3));
+        let bias = self.bias.then(|| slice(&bias));
         simd::on_rows(
             weights.storage_mut(),
             self.tokens,
             #[inline(always)]
-            |_, row| {
+            |i, row| {
+                let scale = match bias {
+                    None => scale,
+                    Some(bias) => {
+                        self.place(i, row, scale, bias);
+                        1.0
+                    }
+                };
                 let top = simd::max(row);
                 let norm = 1.0 / simd::exp_sum(row, scale, top);
                 for w in row {
@@ -103,7 +201,7 @@ impl Kernel for Attention {
         &self,
         saved: Vec<FlexTensor>,
         grad: FlexTensor,
-        _wanted: [bool; 3],
+        wanted: [bool; 3],
     ) -> [Option<FlexTensor>; 3] {
         let [_, stride] = dims(&saved[0]);
         let width = stride / 3;
@@ -126,8 +224,24 @@ impl Kernel for Attention {
                 }
             },
         );
+        let bias = (self.bias && wanted[1]).then(|| {
+            // The scores are those of q kᵀ, which the scale comes after; the bias is added behind it.
+            let (d, size) = (slice(&scores), self.heads * tokens * tokens);
+            let mut sum = simd::sum_rows(
+                self.batch,
+                size,
+                #[inline(always)]
+                |image, sum| {
+                    for (s, &d) in sum.iter_mut().zip(&d[image * size..][..size]) {
+                        *s += d;
+                    }
+                },
+            );
+            sum.iter_mut().for_each(|s| *s /= scale);
+            matrix(sum, self.heads * tokens, tokens)
+        });
         let dq = Flex::float_matmul(scores.clone(), k);
         let dk = Flex::float_matmul(scores.transpose(2, 3), q);
-        [Some(self.merge(&[dq, dk, dv], width)), None, None]
+        [Some(self.merge(&[dq, dk, dv], width)), bias, None]
     }
 }

@@ -14,6 +14,7 @@ mod cross_entropy;
 mod gelu;
 mod layer_norm;
 mod linear;
+mod rearrange;
 mod residual;
 pub(crate) mod simd;
 mod update;
@@ -30,11 +31,12 @@ use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, Dispatch, DispatchDevice, Flex, backend_extension};
 use burn::tensor::{Device, Tensor, TensorData};
 
-pub use attention::attention;
+pub use attention::{attention, window_attention, window_weights};
 pub use cross_entropy::{centred_softmax, cross_entropy};
 pub use gelu::gelu;
 pub use layer_norm::{l2_normalise, layer_norm};
 pub use linear::{linear, matmul_transposed};
+pub use rearrange::{Rearrangement, rearrange};
 pub use residual::add_scaled;
 pub use update::{AdamW, adamw, moving_average, norm};
 

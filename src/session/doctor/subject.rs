@@ -50,7 +50,7 @@ pub fn batch(settings: &Settings) -> Batch {
     };
     let globals = crops(views.global_crops * pictures, views.global_size);
     let locals = crops(views.local_crops * pictures, views.local_size);
-    let patches = (views.global_size / settings.model.patch).pow(2);
+    let patches = (views.global_size / settings.model.cell()).pow(2);
     // Every fourth crop stays whole, as with a list of mask ratios.
     let rows = 0..views.global_crops * pictures;
     let masks = rows

@@ -98,7 +98,7 @@ impl Tokens {
             return None;
         }
         let (head, mask) = (&settings.head, &settings.mask);
-        let side = settings.views.global_size / settings.model.patch.max(1);
+        let side = settings.views.global_size / settings.model.cell().max(1);
         let crops = settings.run.batch * settings.views.global_crops;
         let share = mask.ratio.iter().sum::<f64>() / mask.ratio.len().max(1) as f64;
         Some(Tokens {

@@ -138,3 +138,38 @@ pub fn follow(teacher: &mut Parameters, student: &mut Parameters, momentum: f64)
 pub fn zeros(width: usize, device: &Device) -> Tensor<2> {
     Tensor::zeros([1, width], device)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::settings::preset;
+
+    #[test]
+    fn published_networks_have_their_published_sizes() {
+        // Parameters of the student's backbone at 224 pixels, its mask token among them.
+        for (changes, count) in [
+            ("vits16 model.arch=vit_tiny", 5_524_416 + 192),
+            ("vits16 ", 21_665_664 + 384),
+            ("vitb16 ", 85_798_656 + 768),
+            ("vitl16 ", 303_301_632 + 1024),
+            ("swint7 ", 27_519_450),
+            ("swint14 ", 27_569_850),
+            ("swint7 model.arch=swin_small", 48_837_354),
+            ("swint14 model.arch=swin_base", 86_918_072),
+            ("swint7 model.arch=swin_large", 194_995_668),
+        ] {
+            let (name, change) = changes.split_once(' ').expect("a preset");
+            let mut settings = preset(name).and_then(|p| p.settings()).expect(name);
+            if let Some((key, value)) = change.split_once('=') {
+                settings.set(key, value, "test").expect(changes);
+            }
+            assert_eq!(settings.check(), Ok(()), "{changes}");
+            let specs = Network::student(&settings).backbone.specs();
+            let found: usize = specs
+                .iter()
+                .map(|spec| spec.shape.iter().product::<usize>())
+                .sum();
+            assert_eq!(found, count, "{changes}");
+        }
+    }
+}

@@ -6,6 +6,7 @@
 //! - [`device`]: which GPU or CPU computes, and why.
 //! - [`data`]: where pictures come from and what the network sees of them; no tensors.
 //! - [`model`]: vision transformer, projection head, weights.
+//! - [`weights`]: weight files of any origin: reading, recognising, naming, writing.
 //! - [`pretrain`]: schedules, objective, optimizer, and the step that joins them.
 //! - [`probe`]: how good the features are.
 //! - [`explore`]: what was learned, made visible.
@@ -23,3 +24,4 @@ pub mod pretrain;
 pub mod probe;
 pub mod session;
 pub mod settings;
+pub mod weights;

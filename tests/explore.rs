@@ -29,7 +29,7 @@ fn cpu() -> Device {
 }
 
 fn demo(device: &Device) -> Encoder {
-    encoder::open("demo".as_ref(), false, device)
+    encoder::open("demo".as_ref(), false, None, device)
         .unwrap()
         .encoder
 }
@@ -179,6 +179,6 @@ fn what_cannot_be_done_is_explained() {
 
     let weights = folder.path().join("w.safetensors");
     std::fs::write(&weights, "no weights").unwrap();
-    let error = encoder::open(&weights, false, &device).err().unwrap();
+    let error = encoder::open(&weights, false, None, &device).err().unwrap();
     assert!(error.to_string().contains("w.safetensors"), "{error}");
 }

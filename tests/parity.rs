@@ -13,6 +13,8 @@ use std::path::Path;
 
 #[path = "parity/augment.rs"]
 mod augment;
+#[path = "parity/checkpoint.rs"]
+mod checkpoint;
 #[path = "parity/cluster_metrics.rs"]
 mod cluster_metrics;
 #[path = "parity/fixture.rs"]
@@ -39,8 +41,9 @@ mod train_steps;
 mod vit_forward;
 
 /// Every kind of case that a test here reads.
-const TESTED: [&str; 12] = [
+const TESTED: [&str; 13] = [
     "augment",
+    "checkpoint",
     "cluster_metrics",
     "head_forward",
     "interpolation",
@@ -54,8 +57,7 @@ const TESTED: [&str; 12] = [
     "vit_forward",
 ];
 /// Kinds that the engine has no counterpart of.
-const WITHOUT_COUNTERPART: [(&str, &str); 3] = [
-    ("checkpoint", "PyTorch's pickled checkpoints are not read"),
+const WITHOUT_COUNTERPART: [(&str, &str); 2] = [
     ("linear", "there is no linear probe"),
     ("retrieval_map", "there is no retrieval metric"),
 ];
@@ -94,6 +96,16 @@ fn every_folder_is_known() {
 #[test]
 fn vit_forward() {
     on("vit_forward", |root| vit_forward::run(root, &cpu(), None));
+}
+
+#[test]
+fn checkpoint() {
+    on("checkpoint", |root| checkpoint::run(root, &cpu()));
+}
+
+#[test]
+fn a_checkpoint_goes_on() {
+    on("checkpoint", |root| train_steps::resumed(root, &cpu()));
 }
 
 #[test]

@@ -294,10 +294,11 @@ fn training_goes_on_from_the_built_in_checkpoint() {
 /// The features that come with the program are worth having: k-NN on pictures it never saw.
 #[test]
 fn the_built_in_checkpoint_knows_classes() {
-    use patchlight::session::knn::{Sources, compare, open_checkpoint};
+    use patchlight::session::import;
+    use patchlight::session::knn::{Sources, compare};
     use patchlight::session::pictures::Subset;
 
-    let checkpoint = open_checkpoint(Path::new("demo")).expect("it is inside the program");
+    let checkpoint = import::checkpoint(Path::new("demo")).expect("it is inside the program");
     let sources = Sources::open("parts", None, &checkpoint.settings).expect("drawn, not read");
     let sources = Sources {
         train: Subset::spread(&sources.train, 2000),

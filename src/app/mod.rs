@@ -46,7 +46,7 @@ use setup::{Chosen, Setup};
 use studio::Studio;
 
 use crate::session::checkpoint::Checkpoint;
-use crate::session::knn::open_checkpoint;
+use crate::session::import::{self, Imported};
 use crate::session::looker::{Ask, Looker, Told, Wake};
 use crate::session::pictures::DEMO;
 use crate::session::run::Start;
@@ -276,7 +276,7 @@ impl App {
 
     fn look_through(&mut self, weights: &Path, source: &str) {
         let mut asks = Vec::new();
-        let settings = open_checkpoint(weights).map(|c| c.settings);
+        let settings = import::checkpoint(weights).map(|c| c.settings);
         let mut studio = Studio::open(weights, source, settings.unwrap_or_default(), &mut asks);
         if weights.as_os_str() == "demo" {
             studio.title = "the demo".into();
@@ -332,8 +332,9 @@ impl App {
                 return Ok((settings, Start::Fresh));
             }
             let demo = Checkpoint::demo()?;
-            let own = settings.clone().with_network_of(&demo.settings, &settings);
-            Ok((own, Start::From(Box::new(demo))))
+            let demo = Imported::Checkpoint(Box::new(demo));
+            let (own, start, _) = import::start(demo, settings.clone(), &settings, false);
+            Ok((own, start))
         };
         match job() {
             Ok((settings, start)) => self.begin(DEMO, "demo", settings, start),

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::theme::Mode;
-use crate::model::weight_file::write_atomically;
+use crate::weights::file::write_atomically;
 
 /// Runs that are remembered.
 const RUNS: usize = 8;

@@ -36,7 +36,7 @@ pub struct Args {
 /// Prints a table of k-NN accuracies.
 pub fn run(args: Args) -> Result<()> {
     let chosen = device::choose(&args.device.device)?;
-    let checkpoint = crate::session::knn::open_checkpoint(&args.checkpoint)?;
+    let checkpoint = crate::session::import::checkpoint(&args.checkpoint)?;
     let sources = Sources::open(&args.train, args.test.as_deref(), &checkpoint.settings)?;
     let sources = Sources {
         train: limit(sources.train, args.max_train),

@@ -26,6 +26,9 @@ pub struct NetworkArgs {
     /// Use the student instead of the teacher
     #[arg(long)]
     pub student: bool,
+    /// Attention heads of a ViT whose file does not say: needed where its width is no multiple of 64
+    #[arg(long, value_name = "N")]
+    pub heads: Option<usize>,
     /// Show pictures at this many pixels a side [default: as trained]
     #[arg(long, value_name = "PIXELS")]
     pub size: Option<usize>,
@@ -58,7 +61,7 @@ impl NetworkArgs {
     /// The same for another file.
     pub fn open_file(&self, path: &Path) -> Result<session::encoder::Opened> {
         let chosen = device::choose(&self.device.device)?;
-        let mut opened = session::encoder::open(path, self.student, &chosen.device)?;
+        let mut opened = session::encoder::open(path, self.student, self.heads, &chosen.device)?;
         if let Some(size) = self.size {
             opened.encoder = opened.encoder.at(size).context("--size")?;
         }

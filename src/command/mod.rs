@@ -14,6 +14,7 @@ mod clusters;
 mod colours;
 mod devices;
 mod doctor;
+mod inspect;
 mod knn;
 mod look;
 mod matches;
@@ -74,6 +75,8 @@ enum Command {
     Colours(colours::Args),
     /// Write a checkpoint without the optimizer's memory, in half precision
     Pack(pack::Args),
+    /// What a weight file is: kind, architecture, shapes, what it lacks
+    Inspect(inspect::Args),
     /// Every setting: default, range, unit, help
     Settings(settings::Args),
     /// The GPUs and the CPU of this machine, and which would be taken
@@ -115,6 +118,7 @@ pub fn run() -> Result<ExitCode> {
         Some(Command::Attention(args)) => attention::run(args),
         Some(Command::Robustness(args)) => robustness::run(args),
         Some(Command::Pack(args)) => pack::run(args).map(done),
+        Some(Command::Inspect(args)) => inspect::run(args).map(done),
         Some(Command::Settings(args)) => settings::run(args).map(done),
         Some(Command::Devices(args)) => devices::run(args).map(done),
         Some(Command::Doctor(args)) => doctor::run(args).map(done),

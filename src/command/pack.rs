@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 
-use crate::model::weight_file::Precision;
-use crate::session::knn::open_checkpoint;
+use crate::session::import;
+use crate::weights::file::Precision;
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -17,7 +17,7 @@ pub struct Args {
 
 /// Writes the networks and centres of a checkpoint in half precision, without the optimizer's memory.
 pub fn run(args: Args) -> Result<()> {
-    let checkpoint = open_checkpoint(&args.checkpoint)?;
+    let checkpoint = import::checkpoint(&args.checkpoint)?;
     checkpoint
         .without_optimizer()
         .write(&args.out, Precision::Half)?;

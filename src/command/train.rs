@@ -8,7 +8,7 @@ use clap::ArgMatches;
 
 use super::terminal;
 use crate::session::folder::{RunFile, next_folder};
-use crate::session::knn::open_checkpoint;
+use crate::session::import;
 use crate::session::run::Start;
 use crate::session::{Job, pictures};
 use crate::settings::{Settings, preset};
@@ -30,10 +30,13 @@ pub struct Args {
     /// Folder of the run [default: runs/NAME-001, …]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// Start from the weights of a checkpoint (with their own network's settings) instead of from
-    /// nothing; `demo` is the one that comes with the program
-    #[arg(long, value_name = "CHECKPOINT")]
+    /// Start from weights instead of from nothing: a checkpoint of a run or of the reference (goes on where it
+    /// stopped), a backbone of any origin (gets a fresh head), `demo`. The network's settings are theirs
+    #[arg(long, value_name = "FILE")]
     init: Option<PathBuf>,
+    /// With --init: take the weights alone and begin all schedules anew
+    #[arg(long, requires = "init")]
+    anew: bool,
     /// Where to compute; short for --run.device
     #[arg(long, value_name = "DEVICE")]
     device: Option<String>,
@@ -48,6 +51,7 @@ pub fn demo() -> Result<ExitCode> {
         set: Vec::new(),
         out: None,
         init: None,
+        anew: false,
         device: None,
     };
     run(args, None)
@@ -64,7 +68,7 @@ pub fn run(args: Args, flags: Option<&ArgMatches>) -> Result<ExitCode> {
     let Some(source) = args.source.or(start.source.clone()) else {
         bail!("preset {name} needs pictures: patchlight train SOURCE --preset {name}");
     };
-    let mut settings = Settings::layered(Some(name), args.config.as_deref(), &args.set, flags)?;
+    let mut settings = Settings::joined(Some(name), args.config.as_deref(), &args.set, flags)?;
     if let Some(device) = args.device {
         settings.run.device = device;
     }
@@ -78,12 +82,17 @@ pub fn run(args: Args, flags: Option<&ArgMatches>) -> Result<ExitCode> {
     };
     let weights = match args.init {
         Some(path) => {
-            let checkpoint = open_checkpoint(&path)?;
-            settings = settings.with_network_of(&checkpoint.settings, &start.settings()?);
-            Start::From(Box::new(checkpoint))
+            let heads = (settings.model.heads > 0).then_some(settings.model.heads);
+            let imported = import::open(&path, heads)?;
+            let base = start.settings()?;
+            let (own, start, text) = import::start(imported, settings, &base, args.anew);
+            say!("weights     {}: {text}", path.display());
+            settings = own;
+            start
         }
         None => Start::Fresh,
     };
+    settings.check()?;
     terminal::train(Job {
         run,
         settings,

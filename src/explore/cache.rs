@@ -15,7 +15,7 @@ use sha2::{Digest, Sha256};
 
 use super::Encoder;
 use crate::data::Source;
-use crate::model::weight_file::write_atomically;
+use crate::weights::file::write_atomically;
 
 /// Bytes that all entries together may take.
 const BOUND: u64 = 4 << 30;

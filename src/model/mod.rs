@@ -9,11 +9,9 @@ mod init;
 pub mod kernels;
 mod layers;
 mod parameters;
-mod recognise;
 pub mod resample;
 mod swin;
 mod vit;
-pub mod weight_file;
 mod windows;
 
 pub use backbone::Backbone;
@@ -24,6 +22,5 @@ pub use parameters::{
     HostTensor, HostTensors, Parameter, Parameters, Spec, WeightError, download, matrix_shape,
     upload,
 };
-pub use recognise::{UnknownNetwork, with_reference_names};
 pub use swin::Swin;
 pub use vit::Vit;

@@ -157,16 +157,20 @@ impl Parameters {
         }
     }
 
-    /// The same weights, recorded for a backward pass where they are trained.
-    pub fn tracked(&self) -> Self {
+    /// The same weights, recorded for a backward pass where they are trained and `wanted`.
+    pub fn tracked(&self, wanted: impl Fn(&str) -> bool) -> Self {
         let track = |p: &Parameter| {
             let value = Tensor::from_inner(p.value.clone());
-            let value = if p.trained {
-                value.require_grad()
-            } else {
-                value
+            let trained = p.trained && wanted(&p.name);
+            let value = match trained {
+                true => value.require_grad(),
+                false => value,
             };
-            Parameter { value, ..p.clone() }
+            Parameter {
+                value,
+                trained,
+                ..p.clone()
+            }
         };
         let list = self.list.iter().map(track).collect();
         Parameters {

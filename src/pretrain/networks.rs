@@ -76,7 +76,7 @@ impl Network {
                     mlp_ratio: model.mlp_ratio,
                     qkv_bias: model.qkv_bias,
                     layer_scale: model.layer_scale as f32,
-                    registers: 0,
+                    registers: model.registers,
                     mask_token,
                     mean_pool: false,
                     prefix,

@@ -33,7 +33,12 @@ pub struct Optimizer {
 
 /// True where the reference decays a parameter.
 pub fn is_decayed(parameter: &Parameter) -> bool {
-    parameter.shape.len() >= 2 && !parameter.name.ends_with(".bias")
+    decays(&parameter.name, &parameter.shape)
+}
+
+/// The same before the parameter exists.
+pub fn decays(name: &str, shape: &[usize]) -> bool {
+    shape.len() >= 2 && !name.ends_with(".bias")
 }
 
 impl Optimizer {

@@ -16,8 +16,8 @@ use super::stopwatch::Stopwatch;
 use crate::data::Batch;
 use crate::model::kernels::is_cpu;
 use crate::model::{
-    DropPath, Head, HostTensor, HostTensors, Parameter, Parameters, Patches, Statistics, download,
-    upload,
+    DropPath, Head, HostTensor, HostTensors, Parameter, Parameters, Patches, Statistics,
+    WeightError, download, upload,
 };
 use crate::settings::Settings;
 
@@ -70,13 +70,48 @@ impl Trainer {
         }
     }
 
+    /// Puts one network into both; a head stays as it is where `network` has none.
+    ///
+    /// # Errors
+    /// A parameter that the network lacks, or of another shape. Only a mask token may lack.
+    pub fn start_from(&mut self, network: &HostTensors) -> Result<(), WeightError> {
+        let with_head = network.keys().any(|name| name.starts_with("head."));
+        for parameters in [&mut self.student, &mut self.teacher] {
+            for parameter in parameters.iter_mut() {
+                let name = parameter.name.to_string();
+                if !with_head && name.starts_with("head.") {
+                    continue;
+                }
+                match network.get(&name) {
+                    Some(found) if found.shape == *parameter.shape => {
+                        let shape = parameter.value.dims();
+                        parameter.value = upload(found.data.clone(), shape, &self.device);
+                    }
+                    Some(found) => {
+                        return Err(WeightError::Shape {
+                            name,
+                            found: found.shape.clone(),
+                            expected: parameter.shape.to_vec(),
+                        });
+                    }
+                    None if name.ends_with("masked_embed") => {}
+                    None => return Err(WeightError::Missing(name)),
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// Trains on one batch at step `step` (counted over the whole run) of epoch `epoch`.
     ///
     /// The report stays on the device until it is read, so that the device need not be waited for.
     pub fn step(&mut self, batch: &Batch, step: usize, epoch: usize, now: Scheduled) -> StepReport {
         self.stopwatch.start();
         let parts = self.settings.run.accumulate.max(1);
-        let tracked = self.student.tracked();
+        let frozen = epoch < self.settings.optim.freeze_backbone;
+        let tracked = self
+            .student
+            .tracked(|name| !(frozen && name.starts_with("backbone.")));
         let mut grads: Grads = tracked.iter().map(|_| None).collect();
         let mut means: Option<(Tensor<2>, Tensor<2>)> = None;
         let mut diagnostics: Option<Diagnostics> = None;

@@ -10,10 +10,11 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
-use crate::model::weight_file::{self, Precision};
 use crate::model::{HostTensor, HostTensors, Parameters};
-use crate::pretrain::Trainer;
+use crate::pretrain::{Network, Trainer};
 use crate::settings::Settings;
+use crate::weights::file::{self, Precision};
+use crate::weights::{Found, resize};
 
 /// Version of the layout; a reader refuses what it does not know.
 const FORMAT: &str = "patchlight-1";
@@ -28,6 +29,8 @@ type WeightFile = (HostTensors, HashMap<String, String>);
 pub struct Checkpoint {
     /// Steps done: the next step to run.
     pub step: usize,
+    /// Epochs done, where it comes from the reference, which counts no steps.
+    pub epoch: Option<usize>,
     pub settings: Settings,
     /// Best k-NN accuracy so far.
     pub best_knn: Option<f64>,
@@ -48,6 +51,7 @@ impl Checkpoint {
     pub fn networks_of(trainer: &Trainer, step: usize) -> Self {
         let mut checkpoint = Checkpoint {
             step,
+            epoch: None,
             settings: trainer.settings.clone(),
             best_knn: None,
             tensors: HostTensors::new(),
@@ -85,7 +89,7 @@ impl Checkpoint {
         if let Some(best) = self.best_knn {
             metadata.insert("best_knn".into(), best.to_string());
         }
-        weight_file::write(path, &self.tensors, metadata, precision)
+        file::write(path, &self.tensors, metadata, precision)
     }
 
     /// Reads a checkpoint.
@@ -93,7 +97,7 @@ impl Checkpoint {
     /// # Errors
     /// A file that is missing, damaged, or not one of ours; the message names it.
     pub fn read(path: &Path) -> Result<Self> {
-        Self::from_file(weight_file::read(path)?, &path.display().to_string())
+        Self::from_file(file::read(path)?, &path.display().to_string())
     }
 
     /// The checkpoint that comes with the program.
@@ -101,10 +105,32 @@ impl Checkpoint {
     /// # Errors
     /// None in a program that was built whole.
     pub fn demo() -> Result<Self> {
-        Self::from_file(weight_file::parse(DEMO)?, "the built-in checkpoint")
+        Self::from_file(file::parse(DEMO)?, "the built-in checkpoint")
     }
 
-    fn from_file((tensors, metadata): WeightFile, name: &str) -> Result<Self> {
+    /// A checkpoint out of its parts, each tensor under its name with `student.`, `teacher.`, `optimizer.` or
+    /// `centre.` before it.
+    pub fn of_parts(settings: Settings, tensors: HostTensors, epoch: Option<usize>) -> Self {
+        Checkpoint {
+            step: 0,
+            epoch,
+            settings,
+            best_knn: None,
+            tensors,
+        }
+    }
+
+    /// Whether a run can go on from it as if it had never stopped.
+    pub fn is_whole(&self) -> bool {
+        let has = |part: &str| self.tensors.keys().any(|name| name.starts_with(part));
+        has("optimizer.") && (self.step > 0 || self.epoch.is_some())
+    }
+
+    /// Makes a checkpoint of a file's content; `name` is the file's.
+    ///
+    /// # Errors
+    /// Another layout, or metadata that are damaged.
+    pub fn from_file((tensors, metadata): WeightFile, name: &str) -> Result<Self> {
         match metadata.get("format").map(String::as_str) {
             Some(FORMAT) => {}
             Some(other) => {
@@ -124,6 +150,7 @@ impl Checkpoint {
         let best_knn = metadata.get("best_knn").and_then(|best| best.parse().ok());
         Ok(Checkpoint {
             step,
+            epoch: None,
             settings,
             best_knn,
             tensors,
@@ -137,6 +164,20 @@ impl Checkpoint {
             Some((rest.to_owned(), tensor.clone()))
         };
         self.tensors.iter().filter_map(strip).collect()
+    }
+
+    /// The student or the teacher, by itself.
+    pub fn network(&self, part: &str) -> Found {
+        let network = match part {
+            "student" => Network::student(&self.settings),
+            _ => Network::teacher(&self.settings),
+        };
+        Found {
+            backbone: network.backbone,
+            head: Some(network.head),
+            tensors: self.part(part),
+            unused: Vec::new(),
+        }
     }
 
     /// The networks and centres alone, without the optimizer's memory: a third of the size, enough
@@ -153,9 +194,14 @@ impl Checkpoint {
     /// Weights that do not fit the trainer's networks.
     pub fn restore(&self, trainer: &mut Trainer) -> Result<()> {
         let device = trainer.device.clone();
-        let load = |specs: &[_], part: &str| Parameters::load(specs, &self.part(part), &device);
-        trainer.student = load(&trainer.student_network.specs(), "student")?;
-        trainer.teacher = load(&trainer.teacher_network.specs(), "teacher")?;
+        let load = |own: Network, network: &Network, part: &str| {
+            let mut tensors = self.part(part);
+            resize(&mut tensors, &own.backbone, &network.backbone);
+            Parameters::load(&network.specs(), &tensors, &device)
+        };
+        let own = &self.settings;
+        trainer.student = load(Network::student(own), &trainer.student_network, "student")?;
+        trainer.teacher = load(Network::teacher(own), &trainer.teacher_network, "teacher")?;
         trainer
             .optimizer
             .restore(&trainer.student, &self.part("optimizer"), &device);

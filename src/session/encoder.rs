@@ -6,11 +6,14 @@ use anyhow::{Context, Result, bail};
 use burn::tensor::Device;
 
 use super::checkpoint::{self, Checkpoint};
+use super::import::{self, Imported};
 use crate::explore::{Encoder, Prototypes};
-use crate::model::{Vit, upload, weight_file, with_reference_names};
+use crate::model::upload;
 use crate::pretrain::Network;
+use crate::pretrain::networks::zeros;
 use crate::pretrain::objective::Centres;
 use crate::settings::Settings;
+use crate::weights::Found;
 
 /// What is looked through, and the settings it was trained with (the defaults where they are not
 /// known).
@@ -19,34 +22,44 @@ pub struct Opened {
     pub settings: Settings,
 }
 
-/// Opens the folder of a run (its newest checkpoint), a checkpoint, a weight file, or `demo`.
-/// `student` takes the student instead of the teacher.
+/// Opens the folder of a run (its newest checkpoint), a checkpoint, a weight file of any origin, or `demo`.
+/// `student` takes the student instead of the teacher; `heads` is the number of attention heads of a ViT where a
+/// person has said it.
 ///
 /// # Errors
 /// Nothing readable there, or weights of a network that is not known.
-pub fn open(path: &Path, student: bool, device: &Device) -> Result<Opened> {
-    let is_file = path.is_file();
-    if !is_file {
-        return from_checkpoint(&super::knn::open_checkpoint(path)?, path, student, device);
-    }
-    let (tensors, metadata) = weight_file::read(path)?;
-    if metadata.contains_key("format") {
-        return from_checkpoint(&Checkpoint::read(path)?, path, student, device);
-    }
-    if student {
-        bail!(
+pub fn open(path: &Path, student: bool, heads: Option<usize>, device: &Device) -> Result<Opened> {
+    match import::open(path, heads)? {
+        Imported::Checkpoint(checkpoint) => from_checkpoint(&checkpoint, path, student, device),
+        Imported::Network(_) if student => bail!(
             "{} is a weight file of one network: leave out --student",
             path.display()
-        );
+        ),
+        Imported::Network(found) => from_network(*found, path, device),
     }
-    let tensors = with_reference_names(tensors);
+}
+
+/// A network that comes without settings.
+fn from_network(found: Found, path: &Path, device: &Device) -> Result<Opened> {
     let name = path.display().to_string();
-    let vit = Vit::recognise(&tensors)
-        .with_context(|| format!("{name} is not a vision transformer that patchlight knows"))?;
-    let encoder = Encoder::new(vit.into(), None, &tensors, name.clone(), device)
-        .with_context(|| format!("the weights in {name} do not fit together"))?;
     let mut settings = Settings::default();
-    settings.model.patch = encoder.backbone.patch();
+    import::describe(&found, &mut settings);
+    // Without its centres a head is taken as it is.
+    let prototypes = found.head.map(|head| Prototypes {
+        centres: Centres {
+            class: zeros(head.out, device),
+            patch: zeros(head.patch_count(), device),
+        },
+        head,
+    });
+    let encoder = Encoder::new(
+        found.backbone,
+        prototypes,
+        &found.tensors,
+        name.clone(),
+        device,
+    )
+    .with_context(|| format!("the weights in {name} do not fit together"))?;
     Ok(Opened { encoder, settings })
 }
 

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 
-use crate::model::weight_file::write_atomically;
 use crate::settings::Settings;
+use crate::weights::file::write_atomically;
 
 /// What a run must know besides its settings to be started again: `run.json`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -315,7 +315,7 @@ mod tests {
     #[test]
     fn a_look_holds_together_and_the_next_one_keeps_its_numbers() {
         let device = crate::device::choose("cpu").unwrap().device;
-        let opened = super::super::encoder::open("demo".as_ref(), false, &device).unwrap();
+        let opened = super::super::encoder::open("demo".as_ref(), false, None, &device).unwrap();
         let encoder = opened.encoder;
         let source: Arc<dyn Source> = Arc::new(Parts::new(60, 64, 9));
         let (reference, failures) = Reference::load(&source, &encoder).unwrap();

@@ -1,12 +1,11 @@
 //! k-NN of a checkpoint on any two labelled sources, beside the baselines it must beat.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
 use burn::tensor::Device;
 
-use super::checkpoint::{self, Checkpoint};
+use super::checkpoint::Checkpoint;
 use super::evaluate::NEIGHBOURS;
 use super::pictures;
 use crate::data::Source;
@@ -69,25 +68,6 @@ pub struct Row {
     pub name: String,
     /// Top-1 accuracy in [0, 1] for each k.
     pub top1: Vec<(usize, f64)>,
-}
-
-/// Reads a checkpoint, or the newest one of a run's folder. `demo` is the one that comes with the
-/// program, unless a file has that name.
-///
-/// # Errors
-/// Nothing readable there.
-pub fn open_checkpoint(path: &Path) -> Result<Checkpoint> {
-    if path == Path::new("demo") && !path.exists() {
-        return Checkpoint::demo();
-    }
-    if !path.is_dir() {
-        return Checkpoint::read(path);
-    }
-    let (found, warnings) = checkpoint::newest(path);
-    found.with_context(|| match warnings.is_empty() {
-        true => format!("{} holds no checkpoint", path.display()),
-        false => warnings.join("\n"),
-    })
 }
 
 /// Measures the checkpoint's teacher (or student), and with `baselines` raw pixels and an untrained

@@ -17,7 +17,7 @@ use super::asks::newest;
 pub use super::asks::{Ask, Told};
 use super::checkpoint::Checkpoint;
 use super::gallery::{Gallery, How};
-use super::knn::open_checkpoint;
+use super::import;
 use super::pictures::open_whole;
 use super::reference::Reference;
 use super::survey::Survey;
@@ -173,8 +173,8 @@ impl Eye {
             Ask::Open { path, source } => {
                 self.say(Told::Busy("opening the network"));
                 let device = device::choose("cpu")?.device;
-                let opened = encoder::open(&path, false, &device)?;
-                let checkpoint = open_checkpoint(&path).ok().map(Arc::new);
+                let opened = encoder::open(&path, false, None, &device)?;
+                let checkpoint = import::checkpoint(&path).ok().map(Arc::new);
                 self.galleries.clear();
                 let step = checkpoint.as_ref().map_or(0, |c| c.step);
                 self.show(opened, checkpoint, step, &source)?;

@@ -16,6 +16,7 @@ pub mod folder;
 pub mod gallery;
 pub mod health;
 pub mod history;
+pub mod import;
 pub mod knn;
 pub mod live;
 pub mod loading;

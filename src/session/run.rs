@@ -12,7 +12,7 @@ use super::checkpoint::{self, Checkpoint};
 use super::control::{Control, Wish};
 use super::estimate;
 use super::evaluate::Evaluator;
-use super::events::{Ending, Event, Plan, StepMetrics, Summary};
+use super::events::{Ending, EvalMetrics, Event, Plan, StepMetrics, Summary};
 use super::facts::{self, Outcome};
 use super::folder::{RunFile, RunFolder};
 use super::loading::loader_plan;
@@ -22,10 +22,11 @@ use super::showing::ViewsShown;
 use crate::data::loader::Loader;
 use crate::data::{LoadError, Source};
 use crate::device::Chosen;
-use crate::model::weight_file::Precision;
 use crate::pretrain::schedules::{Plan as SchedulePlan, Schedules};
 use crate::pretrain::{StepNumbers, StepReport, Trainer};
 use crate::settings::Settings;
+use crate::weights::file::Precision;
+use crate::weights::{self, Found};
 
 /// What to run.
 pub struct Job {
@@ -42,12 +43,19 @@ pub enum Start {
     Fresh,
     /// From the weights of another run; schedules and optimizer begin anew.
     From(Box<Checkpoint>),
+    /// Where a checkpoint of another run stopped, as if this one had done its steps.
+    Continue(Box<Checkpoint>),
+    /// From one network of any origin; a head that it lacks is fresh.
+    Weights(Box<Found>),
     /// From the newest checkpoint in the folder, as if the run had never stopped.
     Resume,
 }
 
 /// The phase of a run that a front end holds.
 pub const PAUSED: &str = "paused";
+
+/// What is said of weights that are not those of the network that the settings describe.
+const UNFIT: &str = "the weights of --init do not fit these settings";
 
 /// Steps at the start whose time says nothing about the rest: kernels are compiled and memory is
 /// taken.
@@ -78,7 +86,7 @@ fn train_here(
     let pictures = pictures::open(&job.run.source, &job.settings)?;
     let folder = match job.start {
         Start::Resume => RunFolder::open(&job.folder)?,
-        Start::Fresh | Start::From(_) => RunFolder::create(&job.folder, &job.run, &job.settings)?,
+        _ => RunFolder::create(&job.folder, &job.run, &job.settings)?,
     };
     let mut run = Run::new(job, chosen, &pictures, folder, emit)?;
     let outcome = run.train(&pictures, control);
@@ -102,6 +110,8 @@ struct Run<'a> {
     is_cpu: bool,
     /// k-NN of the untrained network.
     untrained_knn: Option<f64>,
+    /// k-NN of the weights that the run began with, until it was warned that they were better.
+    start_knn: Option<f64>,
     /// Pictures that could not be used, by their message.
     broken: BTreeMap<String, LoadError>,
     started: Instant,
@@ -136,9 +146,23 @@ impl<'a> Run<'a> {
         let mut warnings = Vec::new();
         match &job.start {
             Start::Fresh => {}
-            Start::From(checkpoint) => checkpoint
-                .restore(&mut trainer)
-                .context("the weights of --init do not fit these settings")?,
+            Start::From(checkpoint) => {
+                let weights = Checkpoint::clone(checkpoint).without_optimizer();
+                weights.restore(&mut trainer).context(UNFIT)?;
+            }
+            Start::Continue(checkpoint) => {
+                checkpoint.restore(&mut trainer).context(UNFIT)?;
+                first_step = match checkpoint.epoch {
+                    Some(epoch) => epoch * steps_per_epoch,
+                    None => checkpoint.step,
+                };
+            }
+            Start::Weights(found) => {
+                let mut tensors = found.tensors.clone();
+                let network = &trainer.student_network.backbone;
+                weights::resize(&mut tensors, &found.backbone, network);
+                trainer.start_from(&tensors).context(UNFIT)?;
+            }
             Start::Resume => {
                 let (found, more) = checkpoint::newest(&job.folder);
                 warnings = more;
@@ -182,6 +206,7 @@ impl<'a> Run<'a> {
             best_knn,
             is_cpu: chosen.is_cpu,
             untrained_knn: None,
+            start_knn: None,
             broken: BTreeMap::new(),
             started: Instant::now(),
             last_read: Instant::now(),
@@ -209,8 +234,8 @@ impl<'a> Run<'a> {
         };
         let start = Instant::now();
         let minutes = |start: Instant| start.elapsed().as_secs_f64() / 60.0;
-        if first == 0 {
-            self.measure(0)?;
+        if !matches!(self.job.start, Start::Resume) || first == 0 {
+            self.measure(first)?;
         }
         let position = (first / per_epoch, first % per_epoch);
         let plan = loader_plan(&self.settings);
@@ -338,11 +363,15 @@ impl<'a> Run<'a> {
         let (metrics, failures) = self.evaluator.measure(&self.trainer, step)?;
         self.note_broken(&failures)?;
         self.folder.metric("eval", &metrics)?;
-        if step == 0 {
-            self.untrained_knn = metrics.knn;
+        if step == self.plan.first_step {
+            match self.job.start {
+                Start::Fresh | Start::Resume => self.untrained_knn = metrics.knn,
+                _ => self.start_knn = metrics.knn,
+            }
         }
+        self.warn_of_loss(&metrics)?;
         if let Some(knn) = metrics.knn
-            && step > 0
+            && step > self.plan.first_step
             && self.best_knn.is_none_or(|best| knn > best)
         {
             self.best_knn = Some(knn);
@@ -353,6 +382,33 @@ impl<'a> Run<'a> {
         (self.emit)(Event::Phase("training".into()));
         self.last_read = Instant::now();
         Ok(())
+    }
+
+    /// Warns once where the features have become worse than those that the run began with, by more than the
+    /// measurement's standard error.
+    fn warn_of_loss(&mut self, metrics: &EvalMetrics) -> Result<()> {
+        let (Some(start), Some(now)) = (self.start_knn, metrics.knn) else {
+            return Ok(());
+        };
+        let tested = self
+            .settings
+            .data
+            .knn_test
+            .min(self.plan.test_pictures)
+            .max(1) as f64;
+        if now >= start - (start * (1.0 - start) / tested).sqrt() {
+            return Ok(());
+        }
+        self.start_knn = None;
+        self.warn(format!(
+            "k-NN fell from {:.1} % at the start to {:.1} %: training makes these weights worse so far. The way back \
+             is to begin again from them with a lower optim.lr (now {}) or a longer optim.freeze_backbone (now \
+             {} epochs)",
+            100.0 * start,
+            100.0 * now,
+            self.settings.optim.lr,
+            self.settings.optim.freeze_backbone
+        ))
     }
 
     fn save(&mut self, step: usize) -> Result<()> {

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 
 use super::checkpoint::Checkpoint;
-use crate::model::weight_file::Precision;
+use crate::weights::file::Precision;
 
 /// The folder of snapshots in a run's folder.
 fn folder(run: &Path) -> PathBuf {

@@ -19,6 +19,18 @@ impl Settings {
         set: &[String],
         flags: Option<&clap::ArgMatches>,
     ) -> Result<Settings, SettingsError> {
+        let settings = Self::joined(preset, config, set, flags)?;
+        settings.check()?;
+        Ok(settings)
+    }
+
+    /// The same, not yet checked against each other: weights may still say what network it is.
+    pub fn joined(
+        preset: Option<&str>,
+        config: Option<&Path>,
+        set: &[String],
+        flags: Option<&clap::ArgMatches>,
+    ) -> Result<Settings, SettingsError> {
         let mut settings = match preset {
             Some(name) => super::preset(name)?.settings()?,
             None => Settings::default(),
@@ -47,7 +59,6 @@ impl Settings {
             problems.extend(error.problems);
         }
         SettingsError::unless_empty(problems)?;
-        settings.check()?;
         Ok(settings)
     }
 
@@ -73,10 +84,24 @@ impl Settings {
 
     /// Takes from `other` what makes a network (model, head, and the size of its crops, which its positions are
     /// made for), except where this differs from `base`: what a person has chosen stays.
-    pub fn with_network_of(mut self, other: &Settings, base: &Settings) -> Self {
+    pub fn with_network_of(self, other: &Settings, base: &Settings) -> Self {
         let makes =
-            |row: &&Row| matches!(row.group, "model" | "head") || row.key == "views.global_size";
-        for row in ROWS.iter().filter(makes) {
+            |row: &Row| matches!(row.group, "model" | "head") || row.key == "views.global_size";
+        self.with(other, base, makes)
+    }
+
+    /// The same for everything that makes a training: what is not about this machine and this folder.
+    pub fn with_recipe_of(self, other: &Settings, base: &Settings) -> Self {
+        let makes = |row: &Row| match row.group {
+            "run" => ["run.epochs", "run.batch", "run.seed"].contains(&row.key),
+            "data" => false,
+            _ => true,
+        };
+        self.with(other, base, makes)
+    }
+
+    fn with(mut self, other: &Settings, base: &Settings, which: impl Fn(&Row) -> bool) -> Self {
+        for row in ROWS.iter().filter(|row| which(row)) {
             if row.get(&self) == row.get(base) {
                 // A value that was a setting before is allowed.
                 let _ = row.put(&mut self, &row.get(other));

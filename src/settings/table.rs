@@ -199,6 +199,8 @@ model: ModelSettings, "The model: a vision transformer, plain (ViT) or with wind
         "How often the student's last block is skipped for a picture; earlier blocks less, the first never.";
     layer_scale: f64 = 0.0, [0, 1], "", fixed,
         "Initial scale of what a block of a ViT adds. 0 = no such scale.";
+    registers: usize = 0, [0, 64], "tokens", fixed,
+        "Register tokens of a ViT: they take part in attention, and no one reads them.";
     init_std: f64 = 0.02, [0, 1], "", fixed,
         "Standard deviation of the initial weights of linear layers and tokens. 0 = 1/sqrt(inputs) of each layer, which small networks need: 0.02 suits a width of thousands.";
 }
@@ -263,6 +265,8 @@ optim: OptimSettings, "The optimizer, its schedules, and the teacher's pace." {
         "Weight decay at the end.";
     clip: f64 = 3.0, [0, 1e6], "gradient norm", fixed,
         "A larger gradient is shortened to this, every parameter tensor by itself. 0 = off.";
+    freeze_backbone: usize = 0, [0, 100_000], "epochs", fixed,
+        "The backbone stays as it is for this long, while the head learns. Starting from a backbone without a head sets 1.";
     freeze_last_layer: usize = 1, [0, 100_000], "epochs", fixed,
         "Prototypes stay as they are for this long, which steadies the start.";
     teacher_momentum: f64 = 0.996, [0, 1], "a step", fixed,

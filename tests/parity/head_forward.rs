@@ -62,7 +62,7 @@ fn one(case: &Case, device: &Device) {
         )
     };
 
-    let tracked = weights.tracked();
+    let tracked = weights.tracked(|_| true);
     let leaf = Tensor::from_inner(input.clone()).require_grad();
     let points = head.bottleneck(&tracked, leaf.clone(), &mut Statistics::Running);
     let (class, patch) = logits(&tracked, points);

@@ -111,7 +111,7 @@ fn gradients(
     report: &mut Report,
     device: &Device,
 ) {
-    let tracked = weights.tracked();
+    let tracked = weights.tracked(|_| true);
     let patches = cut(io.get("x_global"), swin.patch, device);
     let mask = io.get("mask_global");
     let mask = upload(mask.data.clone(), [mask.data.len(), 1], device).autodiff();

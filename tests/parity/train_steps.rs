@@ -12,6 +12,8 @@ use patchlight::model::{Head, HostTensors, Parameters, Patches, Statistics, down
 use patchlight::pretrain::optimizer::is_decayed;
 use patchlight::pretrain::schedules::{Plan, Schedules};
 use patchlight::pretrain::{Network, StepNumbers, Trainer};
+use patchlight::session::import;
+use patchlight::session::run::Start;
 use patchlight::settings::{Activation, Arch, HeadNorm, Settings};
 use serde_json::Value;
 
@@ -181,14 +183,57 @@ fn check(case: &Case, device: &Device, accumulate: usize) {
     };
     trainer.student = load(&trainer.student_network, "student/");
     trainer.teacher = load(&trainer.teacher_network, "teacher/");
-    trainer.gradients = Some(HostTensors::default());
     let parts = if accumulate > 1 { " in two parts" } else { "" };
+    go(case, device, trainer, &format!("{}{parts}", case.name), 0);
+}
+
+/// The reference's checkpoint, taken up where it was written, ends in the reference's weights.
+pub fn resumed(root: &Path, device: &Device) {
+    let stopped = Case::all(root, "checkpoint").remove(0);
+    let cases = Case::all(root, "train_steps");
+    let from = stopped.config("from").as_str().expect("where it is from");
+    let case = cases.iter().find(|case| from.starts_with(&case.name));
+    let case = case.unwrap_or_else(|| panic!("no case of {from}"));
+    let path = stopped.folder.join("checkpoint.pth");
+    let imported = import::open(&path, super::checkpoint::heads(&stopped)).expect("a checkpoint");
+    let base = Settings::default();
+    let (mut settings, start, text) = import::start(imported, base.clone(), &base, false);
+    assert!(text.contains("goes on after epoch 2 of 4"), "{text}");
+    let Start::Continue(checkpoint) = start else {
+        panic!("it is whole");
+    };
+    // What the arguments do not say: the fixture's crops are smaller than the reference's.
+    settings.views.local_size = stopped.size("net.local");
+    let told = self::settings(case, 1);
+    for key in settings.diff(&told) {
+        // Epochs of warm-up that a shorter run cuts anyway, and settings of groups that do not train.
+        println!("{}: {key} differs from the case's", stopped.name);
+    }
+    assert_eq!(settings.optim, told.optim);
+    assert_eq!(settings.loss, told.loss);
+    assert_eq!(settings.head, told.head);
+    let mut trainer = Trainer::new(&settings, device);
+    checkpoint.restore(&mut trainer).expect("weights that fit");
+    let epoch = checkpoint.epoch.expect("an epoch");
+    let name = format!("{} resumed from the reference's checkpoint", case.name);
+    go(
+        case,
+        device,
+        trainer,
+        &name,
+        epoch * case.size("niter_per_epoch"),
+    );
+}
+
+fn go(case: &Case, device: &Device, mut trainer: Trainer, name: &str, first: usize) {
+    let settings = trainer.settings.clone();
+    trainer.gradients = Some(HostTensors::default());
     let mut run = Run {
         case,
         device,
         io: case.tensors("io.safetensors"),
         trainer,
-        report: Report::new(&format!("{}{parts}", case.name)),
+        report: Report::new(name),
     };
     run.decayed();
     let crops = case.config("crops_file").as_str().expect("a file of crops");
@@ -196,7 +241,7 @@ fn check(case: &Case, device: &Device, accumulate: usize) {
     let epoch_steps = case.size("niter_per_epoch");
     let schedules = Schedules::new(Plan::new(&settings, epoch_steps));
     let mut agreement = 0.0;
-    for step in 0..case.size("iterations") {
+    for step in first..case.size("iterations") {
         let epoch = step / epoch_steps;
         let batch = run.batch(&crops, step, step % epoch_steps);
         run.scheduled(&schedules, step, epoch);

@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail};
 use half::{bf16, f16};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 
-use super::parameters::{HostTensor, HostTensors};
+use crate::model::{HostTensor, HostTensors};
 
 /// Precision of the numbers in a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

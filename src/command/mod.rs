@@ -14,6 +14,8 @@ mod clusters;
 mod colours;
 mod devices;
 mod doctor;
+mod export;
+mod features;
 mod inspect;
 mod knn;
 mod look;
@@ -75,6 +77,10 @@ enum Command {
     Colours(colours::Args),
     /// Write a checkpoint without the optimizer's memory, in half precision
     Pack(pack::Args),
+    /// Write a backbone for other programs: safetensors under the reference's names or timm's
+    Export(export::Args),
+    /// Write class and patch tokens of pictures for other programs: Parquet or NumPy
+    Features(features::Args),
     /// What a weight file is: kind, architecture, shapes, what it lacks
     Inspect(inspect::Args),
     /// Every setting: default, range, unit, help
@@ -118,6 +124,8 @@ pub fn run() -> Result<ExitCode> {
         Some(Command::Attention(args)) => attention::run(args),
         Some(Command::Robustness(args)) => robustness::run(args),
         Some(Command::Pack(args)) => pack::run(args).map(done),
+        Some(Command::Export(args)) => export::run(args).map(done),
+        Some(Command::Features(args)) => features::run(args),
         Some(Command::Inspect(args)) => inspect::run(args).map(done),
         Some(Command::Settings(args)) => settings::run(args).map(done),
         Some(Command::Devices(args)) => devices::run(args).map(done),

@@ -16,6 +16,7 @@ pub mod correspondence;
 pub mod damage;
 pub mod draw;
 mod encoder;
+pub mod features;
 pub mod guess;
 pub mod identity;
 mod kmeans;

@@ -12,7 +12,7 @@ mod parameters;
 pub mod resample;
 mod swin;
 mod vit;
-mod windows;
+pub mod windows;
 
 pub use backbone::Backbone;
 pub use head::{Head, Statistics};

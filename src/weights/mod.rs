@@ -6,6 +6,7 @@
 
 pub mod file;
 pub mod naming;
+pub mod onnx;
 pub mod recognise;
 mod reference;
 mod resize;

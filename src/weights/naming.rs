@@ -54,7 +54,24 @@ pub fn normalise(tensors: HostTensors) -> Named {
         }
     }
     shift_merging(&mut named.tensors);
+    place_class(&mut named.tensors);
     named
+}
+
+/// With register tokens timm's table of positions has no row for the class token, which brings its own: here it
+/// gets a row of zeros.
+fn place_class(tensors: &mut HostTensors) {
+    if !tensors.contains_key("backbone.register_tokens") {
+        return;
+    }
+    if let Some(table) = tensors.get_mut("backbone.pos_embed")
+        && let [1, rows, dim] = *table.shape
+        && rows.isqrt().pow(2) == rows
+        && table.data.len() == rows * dim
+    {
+        table.data.splice(0..0, std::iter::repeat_n(0.0, dim));
+        table.shape = vec![1, rows + 1, dim];
+    }
 }
 
 /// Whether a name without prefix is that of a parameter of a backbone.

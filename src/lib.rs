@@ -9,6 +9,7 @@
 //! - [`weights`]: weight files of any origin: reading, recognising, naming, writing.
 //! - [`pretrain`]: schedules, objective, optimizer, and the step that joins them.
 //! - [`probe`]: how good the features are.
+//! - [`finetune`]: a backbone and a classifier, trained together on labels.
 //! - [`explore`]: what was learned, made visible.
 //! - [`session`]: a run as its front ends see it: events out, a folder left behind.
 //! - [`command`]: the command line.
@@ -19,6 +20,7 @@ pub mod command;
 pub mod data;
 pub mod device;
 pub mod explore;
+pub mod finetune;
 pub mod model;
 pub mod pretrain;
 pub mod probe;

@@ -294,25 +294,36 @@ fn training_goes_on_from_the_built_in_checkpoint() {
 /// The features that come with the program are worth having: k-NN on pictures it never saw.
 #[test]
 fn the_built_in_checkpoint_knows_classes() {
-    use patchlight::session::import;
-    use patchlight::session::knn::{Sources, compare};
-    use patchlight::session::pictures::Subset;
-
-    let checkpoint = import::checkpoint(Path::new("demo")).expect("it is inside the program");
-    let sources = Sources::open("parts", None, &checkpoint.settings).expect("drawn, not read");
-    let sources = Sources {
-        train: Subset::spread(&sources.train, 2000),
-        test: Subset::spread(&sources.test, 800),
-    };
-    let device = patchlight::device::choose("cpu").expect("a CPU").device;
-    let rows = compare(&checkpoint, &sources, &device, false, true).expect("labelled pictures");
+    let root = tempfile::tempdir().expect("a temporary folder");
+    let json = root.path().join("knn.json");
+    let mut command = program();
+    command.args([
+        "probe",
+        "knn",
+        "demo",
+        "parts",
+        "--device",
+        "cpu",
+        "--baselines",
+        "--no-cache",
+    ]);
+    command.args(["--max-train", "2000", "--max-test", "800", "--json"]);
+    command.arg(&json);
+    finish(command);
+    let report = std::fs::read_to_string(&json).expect("a report");
+    let report: serde_json::Value = serde_json::from_str(&report).expect("JSON");
     let best = |row: usize| {
-        let top1 = rows[row].top1.iter().map(|(_, accuracy)| *accuracy);
-        top1.fold(0.0, f64::max)
+        let measures = report["rows"][row]["measures"]
+            .as_array()
+            .expect("measures");
+        let values = measures
+            .iter()
+            .map(|m| m["value"].as_f64().expect("a number"));
+        values.fold(0.0, f64::max)
     };
     let (untrained, trained) = (best(1), best(2));
     println!("k-NN: untrained {untrained:.3}, trained {trained:.3}");
-    assert!(trained > untrained + 0.05, "{untrained} -> {trained}");
+    assert!(trained > 0.8 && untrained < 0.4, "{untrained} -> {trained}");
 }
 
 #[test]
@@ -324,7 +335,8 @@ fn mistakes_are_explained() {
         (&["train", "--set", "mask.ratio=[2.0]"], "mask.ratio"),
         (&["train", "--device", "vulcan:0"], "vul"),
         (&["resume", "/no/such/folder"], "/no/such/folder"),
-        (&["knn", "/no/such/file", "parts"], "/no/such/file"),
+        (&["probe", "knn", "/no/such/file", "parts"], "/no/such/file"),
+        (&["inspect", "Cargo.toml"], "Cargo.toml"),
     ] {
         let root = tempfile::tempdir().expect("a temporary folder");
         let output = program()

@@ -71,9 +71,6 @@ pub struct Studio {
 /// A run has this many times a look's time for itself before the next: looks cost it 3 % at most.
 const LOOK_SHARE: u32 = 33;
 
-/// Steps in which looks come more often than that.
-const FIRST_LOOKS: usize = 60;
-
 impl Studio {
     /// The network in `weights` (a run's folder, a checkpoint, a weight file, `demo`), to look at the pictures
     /// of `source`.
@@ -374,8 +371,7 @@ impl Studio {
             // more than a small share of its time.
             (Some(last), Some(now)) => {
                 let every = self.settings.run.look_every.min((now / 4).max(10));
-                let spared = self.rested.elapsed() > self.look_took * LOOK_SHARE;
-                now >= last + every && (spared || now < FIRST_LOOKS)
+                now >= last + every && self.rested.elapsed() > self.look_took * LOOK_SHARE
             }
         };
         if due {

@@ -17,6 +17,7 @@ use crate::device;
 use crate::explore::{Cache, Encoder, Progress, Stopped};
 use crate::session;
 use crate::session::pictures::{Subset, open_whole};
+use crate::weights::Found;
 
 /// The network, and how it sees.
 #[derive(clap::Args, Clone, Debug)]
@@ -56,6 +57,14 @@ impl NetworkArgs {
     /// A device or file that cannot be used, or a size that the network's patches do not divide.
     pub fn open(&self) -> Result<session::encoder::Opened> {
         self.open_file(&self.checkpoint)
+    }
+
+    /// Its weights, to train further.
+    ///
+    /// # Errors
+    /// A file that cannot be used.
+    pub fn found(&self) -> Result<Found> {
+        session::import::network(&self.checkpoint, self.student, self.heads)
     }
 
     /// The same for another file.

@@ -17,13 +17,13 @@ mod doctor;
 mod export;
 mod features;
 mod inspect;
-mod knn;
 mod look;
 mod matches;
 mod open;
 mod pack;
 mod parts;
 mod patterns;
+mod probe;
 mod resume;
 mod robustness;
 mod settings;
@@ -57,8 +57,8 @@ enum Command {
     Train(train::Args),
     /// Go on with a run from its newest checkpoint
     Resume(resume::Args),
-    /// k-NN accuracy of a checkpoint's features
-    Knn(knn::Args),
+    /// How good features are: k-NN, linear, logistic, clusters, retrieval, copies
+    Probe(probe::Args),
     /// What every prototype stands for: its best patches, as sheets and a page to browse
     Patterns(patterns::Args),
     /// How well prototypes stand for the parts of the built-in pictures
@@ -114,7 +114,7 @@ pub fn run() -> Result<ExitCode> {
             train::run(args, matches.subcommand().map(|(_, matches)| matches))
         }
         Some(Command::Resume(args)) => resume::run(args),
-        Some(Command::Knn(args)) => knn::run(args).map(done),
+        Some(Command::Probe(args)) => probe::run(args),
         Some(Command::Patterns(args)) => patterns::run(args),
         Some(Command::Parts(args)) => parts::run(args),
         Some(Command::Colours(args)) => colours::run(args),

@@ -70,6 +70,25 @@ impl Catalogue {
         (catalogue, payloads)
     }
 
+    /// Pictures whose labels are known otherwise, in the order given.
+    pub fn labelled(entries: Vec<(String, Option<String>)>) -> Self {
+        let labels = entries.iter().filter_map(|(_, label)| label.clone());
+        let mut classes: Vec<String> = labels.collect();
+        classes.sort_unstable();
+        classes.dedup();
+        let mut catalogue = Self::default();
+        for (name, label) in entries {
+            let place = label.and_then(|label| classes.binary_search(&label).ok());
+            catalogue
+                .labels
+                .push(place.map_or(NO_LABEL, |place| place as u32));
+            catalogue.text.push_str(&name);
+            catalogue.ends.push(catalogue.text.len());
+        }
+        catalogue.classes = classes;
+        catalogue
+    }
+
     /// Number of pictures.
     pub(super) fn len(&self) -> usize {
         self.ends.len()

@@ -86,6 +86,12 @@ impl Folder {
         Ok(Self { root, catalogue })
     }
 
+    /// The pictures of a catalogue whose names are relative to `root`, or absolute.
+    pub(super) fn of(root: &Path, catalogue: Catalogue) -> Self {
+        let root = root.to_owned();
+        Self { root, catalogue }
+    }
+
     fn path(&self, index: usize) -> PathBuf {
         self.root.join(self.catalogue.name(index))
     }

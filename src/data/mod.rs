@@ -10,12 +10,15 @@ use std::path::Path;
 
 pub mod archive;
 mod archive_scan;
+pub mod attacks;
 pub mod bench;
 mod catalogue;
 pub mod cifar;
 pub mod decode;
 pub mod draws;
+pub mod finetune;
 pub mod folder;
+mod listed;
 pub mod loader;
 pub mod masks;
 pub mod open;

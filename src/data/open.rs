@@ -13,6 +13,7 @@ use std::sync::Arc;
 use super::archive::{Archive, Packing};
 use super::cifar::{Cifar10, Split};
 use super::folder::Folder;
+use super::listed;
 use super::{LoadError, Source};
 
 /// Why a source cannot be used at all.
@@ -23,7 +24,7 @@ pub enum SourceError {
     #[error("{} cannot be read: {reason}", path.display())]
     Unreadable { path: PathBuf, reason: String },
     #[error(
-        "{} is neither a folder, a zip, tar or tar.gz, a CIFAR-10 batch (.bin) nor a picture{hint}",
+        "{} is neither a folder, a zip, tar or tar.gz, a CIFAR-10 batch (.bin), a table of paths and labels (.csv) nor a picture{hint}",
         path.display()
     )]
     Unknown { path: PathBuf, hint: &'static str },
@@ -52,6 +53,8 @@ pub enum Kind {
     /// Has official training and test pictures: open it again with the other [`Split`].
     Cifar10,
     Picture,
+    /// A CSV of paths and labels.
+    Table,
 }
 
 /// A source that holds at least one readable picture.
@@ -87,6 +90,7 @@ pub fn open(spec: &str, split: Split) -> Result<Opened, SourceError> {
         Recognised::Archive(packing) => shared(Archive::open(path, packing)?),
         Recognised::Cifar10 => shared(Cifar10::open(path, split)?),
         Recognised::Picture => shared((Folder::single(path)?, Vec::new())),
+        Recognised::Table => shared((listed::open(path)?, Vec::new())),
     };
     if let (Recognised::Picture, Err(error)) = (kind, source.load(0)) {
         return Err(SourceError::Damaged {
@@ -101,6 +105,7 @@ pub fn open(spec: &str, split: Split) -> Result<Opened, SourceError> {
         Recognised::Archive(_) => Kind::Archive,
         Recognised::Cifar10 => Kind::Cifar10,
         Recognised::Picture => Kind::Picture,
+        Recognised::Table => Kind::Table,
     };
     Ok(Opened {
         source,
@@ -115,6 +120,7 @@ enum Recognised {
     Archive(Packing),
     Cifar10,
     Picture,
+    Table,
 }
 
 fn shared<S: Source + 'static>(
@@ -166,6 +172,9 @@ fn file_kind(path: &Path) -> Result<Recognised, SourceError> {
     // Before pictures: a batch may begin with any bytes.
     if name.ends_with(".bin") {
         return Ok(Recognised::Cifar10);
+    }
+    if name.ends_with(".csv") {
+        return Ok(Recognised::Table);
     }
     if image::guess_format(&start).is_ok() {
         return Ok(Recognised::Picture);

@@ -14,8 +14,10 @@ use crate::model::kernels::l2_normalise;
 use crate::model::{
     Backbone, Head, HostTensors, NORM_EPSILON, Parameters, Patches, Statistics, download, upload,
 };
+use crate::pretrain::Network;
 use crate::pretrain::objective::Centres;
 use crate::probe::features::eval_view;
+use crate::settings::Settings;
 
 /// Tokens in a batch: enough to keep a device busy, few enough for a small one (a hidden layer of
 /// ViT-S is 50 MB).
@@ -29,6 +31,8 @@ const PICTURES: usize = 64;
 pub enum Tokens {
     /// After the network's own final norm, as its head sees them.
     Normed,
+    /// As the block leaves it.
+    Raw,
     /// Each token at mean 0 and variance 1, without the learned gain and bias: for blocks that the
     /// final norm was not made for.
     Plain,
@@ -180,10 +184,46 @@ impl Encoder {
         let x = self.backbone.tokens_after(&self.weights, &patches, block);
         let x = match tokens {
             Tokens::Normed => self.backbone.finish(&self.weights, x, pictures.len()),
+            Tokens::Raw => x,
             Tokens::Plain => standardise(x),
         };
         let [rows, dim] = x.dims();
         x.reshape([pictures.len(), rows / pictures.len(), dim])
+    }
+
+    /// Tokens after each of the last `count` blocks, oldest first, through the network's norm where it suits them:
+    /// `[pictures, 1 + patches, dim]` each.
+    pub fn last_blocks(&self, pictures: &[Picture], count: usize) -> Vec<Tensor<3>> {
+        let patches = self.upload(pictures);
+        let layers = self.backbone.intermediate(&self.weights, &patches, count);
+        let shaped = |x: Tensor<2>| {
+            let [rows, dim] = x.dims();
+            x.reshape([pictures.len(), rows / pictures.len(), dim])
+        };
+        layers.into_iter().map(shaped).collect()
+    }
+
+    /// A network of the same shape as `settings` would begin to train it, or with the reference's initial weights
+    /// where it is not theirs.
+    ///
+    /// # Errors
+    /// None where this encoder could be made.
+    pub fn untrained(&self, settings: &Settings, seed: u64, device: &Device) -> Result<Self> {
+        let described = Network::teacher(settings);
+        let specs = match described.backbone == self.backbone {
+            true => described.specs(),
+            false => self.backbone.specs(),
+        };
+        let tensors = Parameters::init(&specs, seed, device).to_host();
+        let name = "untrained network".to_owned();
+        let mut fresh = Encoder::new(self.backbone.clone(), None, &tensors, name, device)?;
+        (fresh.mean, fresh.std) = (self.mean, self.std);
+        fresh.at(self.side)
+    }
+
+    /// Whether tokens grow from stage to stage, as in a Swin transformer.
+    pub fn has_stages(&self) -> bool {
+        matches!(self.backbone, Backbone::Swin(_))
     }
 
     /// The patch tokens alone, `[pictures * patches, dim]`: normed after the last block, plain after

@@ -13,5 +13,5 @@ mod stopwatch;
 
 pub use networks::Network;
 pub use report::{StepNumbers, StepReport};
-pub use step::Trainer;
+pub use step::{Trainer, drop_path};
 pub use stopwatch::Stopwatch;

@@ -68,13 +68,22 @@ impl Optimizer {
 
     /// Moves every parameter that has a gradient.
     pub fn step(&mut self, parameters: &mut Parameters, grads: Grads, lr: f64, weight_decay: f64) {
+        self.step_each(parameters, grads, |parameter| match is_decayed(parameter) {
+            true => (lr, weight_decay),
+            false => (lr, 0.0),
+        });
+    }
+
+    /// The same with a learning rate and weight decay for each parameter.
+    pub fn step_each(
+        &mut self,
+        parameters: &mut Parameters,
+        grads: Grads,
+        rate: impl Fn(&Parameter) -> (f64, f64),
+    ) {
         for ((parameter, state), grad) in parameters.iter_mut().zip(&mut self.states).zip(grads) {
             let Some(grad) = grad else { continue };
-            let decay = if is_decayed(parameter) {
-                weight_decay
-            } else {
-                0.0
-            };
+            let (lr, decay) = rate(parameter);
             let zeros = || Tensor::zeros(grad.dims(), &grad.device());
             let is_adamw = self.settings.kind == Kind::AdamW;
             let state = state.get_or_insert_with(|| State {

@@ -318,45 +318,16 @@ impl Trainer {
         }
     }
 
-    /// Stochastic depth for `images` images: block i of L is dropped with probability r·i/(L−1).
+    /// Stochastic depth of one pass over `images` images.
     fn drop_path(
         &self,
         (step, part): (usize, usize),
         pass: u64,
         images: usize,
     ) -> Option<DropPath> {
-        let rate = self.settings.model.drop_path;
+        let key = [self.settings.run.seed, step as u64, part as u64, pass];
         let depth = self.student_network.backbone.depth();
-        if rate <= 0.0 {
-            return None;
-        }
-        let mut seed = [0; 32];
-        for (i, key) in [self.settings.run.seed, step as u64, part as u64, pass]
-            .iter()
-            .enumerate()
-        {
-            seed[i * 8..][..8].copy_from_slice(&key.to_le_bytes());
-        }
-        let mut rng = ChaCha8Rng::from_seed(seed);
-        let mut branch = |rate: f64| -> Vec<f32> {
-            let keep = 1.0 - rate;
-            (0..images)
-                .map(|_| {
-                    if rng.random::<f64>() < keep {
-                        (1.0 / keep) as f32
-                    } else {
-                        0.0
-                    }
-                })
-                .collect()
-        };
-        let factors = (0..depth).map(|i| {
-            let rate = rate * i as f64 / (depth.max(2) - 1) as f64;
-            [branch(rate), branch(rate)]
-        });
-        Some(DropPath {
-            factors: factors.collect(),
-        })
+        drop_path(self.settings.model.drop_path, depth, images, key)
     }
 
     /// Part `part` of `parts` of a batch, on the device.
@@ -398,6 +369,33 @@ impl Trainer {
             pictures,
         }
     }
+}
+
+/// Stochastic depth for `images` images, drawn under `key`: block i of L is dropped with probability r·i/(L−1).
+pub fn drop_path(rate: f64, depth: usize, images: usize, key: [u64; 4]) -> Option<DropPath> {
+    if rate <= 0.0 {
+        return None;
+    }
+    let mut seed = [0; 32];
+    for (bytes, key) in seed.as_chunks_mut::<8>().0.iter_mut().zip(key) {
+        *bytes = key.to_le_bytes();
+    }
+    let mut rng = ChaCha8Rng::from_seed(seed);
+    let mut branch = |rate: f64| -> Vec<f32> {
+        let keep = 1.0 - rate;
+        let factor = |_| match rng.random::<f64>() < keep {
+            true => (1.0 / keep) as f32,
+            false => 0.0,
+        };
+        (0..images).map(factor).collect()
+    };
+    let factors = (0..depth).map(|i| {
+        let rate = rate * i as f64 / (depth.max(2) - 1) as f64;
+        [branch(rate), branch(rate)]
+    });
+    Some(DropPath {
+        factors: factors.collect(),
+    })
 }
 
 /// One (micro-)batch on the device.

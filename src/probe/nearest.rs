@@ -74,7 +74,7 @@ impl Features {
         }
     }
 
-    fn check(&self, what: &'static str) -> Result<(), ProbeError> {
+    pub(super) fn check(&self, what: &'static str) -> Result<(), ProbeError> {
         if self.dim == 0 || !self.data.len().is_multiple_of(self.dim) {
             return Err(ProbeError::Length {
                 what: "feature values",

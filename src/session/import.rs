@@ -73,6 +73,22 @@ pub fn checkpoint(path: &Path) -> Result<Checkpoint> {
     }
 }
 
+/// One network of what is at `path`: the teacher, with `student` the student, or the only one.
+///
+/// # Errors
+/// Nothing readable there, or a student asked of a file with one network.
+pub fn network(path: &Path, student: bool, heads: Option<usize>) -> Result<Found> {
+    match open(path, heads)? {
+        Imported::Checkpoint(checkpoint) if student => Ok(checkpoint.network("student")),
+        Imported::Checkpoint(checkpoint) => Ok(checkpoint.network("teacher")),
+        Imported::Network(_) if student => bail!(
+            "{} is a weight file of one network: leave out --student",
+            path.display()
+        ),
+        Imported::Network(found) => Ok(*found),
+    }
+}
+
 /// Makes settings describe the network `found`, whatever its name.
 pub fn describe(found: &Found, settings: &mut Settings) {
     let model = &mut settings.model;

@@ -1,0 +1,353 @@
+//! `patchlight probe`: how good a network's features are.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use clap::ValueEnum;
+
+use super::look::{NetworkArgs, Watch, warn};
+use crate::device;
+use crate::explore::Cache;
+use crate::finetune::Recipe;
+use crate::probe::knn::TEMPERATURE;
+use crate::probe::logistic::LAMBDAS;
+use crate::probe::pooled::Pooling;
+use crate::session::evaluate::NEIGHBOURS;
+use crate::session::probes::tuned::{Tuned, finetune, semi};
+use crate::session::probes::{Kind, Plan, Report, Row, Sets, run as measure};
+use crate::session::tuning::Epoch;
+use crate::weights::file::write_atomically;
+
+#[derive(clap::Args)]
+pub struct Args {
+    /// What to measure
+    #[arg(value_enum)]
+    kind: KindArg,
+    #[command(flatten)]
+    network: NetworkArgs,
+    /// Labelled pictures to learn from: a folder of class folders, an archive of one, CIFAR-10, a table of path,label
+    /// (.csv), or `parts`
+    train: String,
+    /// Labelled pictures to test with [default: the test part of TRAIN, or a part held out of it]
+    test: Option<String>,
+    /// At most this many pictures to learn from, 0 = all
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    max_train: usize,
+    /// At most this many pictures to test with, 0 = all
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    max_test: usize,
+    /// Share of every class that is held out where there are no test pictures
+    #[arg(long, default_value_t = 0.2, value_name = "SHARE")]
+    held_out: f64,
+    /// Repeat what is drawn at random (held-out pictures, starts) with so many seeds, for an interval
+    #[arg(long, default_value_t = 1, value_name = "N")]
+    repeats: u64,
+    /// First seed of random choices
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// Also measure raw pixels and an untrained network of the same shape
+    #[arg(long)]
+    baselines: bool,
+    /// Write the result here too, as JSON
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// Neither use nor keep features of earlier probes
+    #[arg(long)]
+    no_cache: bool,
+    /// knn: numbers of neighbours
+    #[arg(long, value_delimiter = ',', default_values_t = NEIGHBOURS, value_name = "K,K")]
+    k: Vec<usize>,
+    /// knn: temperature of the votes
+    #[arg(long, default_value_t = TEMPERATURE)]
+    temperature: f32,
+    /// linear: class tokens of so many last blocks [default: 4; 1 where they are 768 wide or wider]
+    #[arg(long, value_name = "N")]
+    blocks: Option<usize>,
+    /// linear: which tokens [default: class; class-and-mean where they are 768 wide or wider]
+    #[arg(long, value_enum)]
+    pool: Option<PoolArg>,
+    /// linear: epochs
+    #[arg(long, default_value_t = 100)]
+    epochs: usize,
+    /// linear: pictures a step
+    #[arg(long, default_value_t = 1024)]
+    batch: usize,
+    /// linear: one learning rate (for a batch of 256) instead of the sweep over 45
+    #[arg(long)]
+    lr: Option<f64>,
+    /// logistic: penalties
+    #[arg(long, value_delimiter = ',', default_values_t = LAMBDAS, value_name = "L,L")]
+    lambda: Vec<f64>,
+    /// cluster: clusters of k-means, 0 = as many as classes
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    clusters: usize,
+    /// copy: whiten the features, learned on pictures that are not copied
+    #[arg(long)]
+    whiten: bool,
+    #[command(flatten)]
+    tuning: TuningArgs,
+}
+
+/// Fine-tuning; defaults are the reference's for ViT-S.
+#[derive(clap::Args)]
+#[command(next_help_heading = "Fine-tuning (finetune, semi)")]
+struct TuningArgs {
+    /// Folder for metrics and checkpoints; the same command goes on with what is there
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Epochs
+    #[arg(long, default_value_t = 200, value_name = "N")]
+    tune_epochs: usize,
+    /// Pictures a step
+    #[arg(long, default_value_t = 128, value_name = "N")]
+    tune_batch: usize,
+    /// Highest learning rate; not scaled with the batch
+    #[arg(long, default_value_t = 1e-3, value_name = "RATE")]
+    tune_lr: f64,
+    /// Epochs over which the learning rate rises
+    #[arg(long, default_value_t = 20.0, value_name = "N")]
+    warmup: f64,
+    /// Weight decay of matrices
+    #[arg(long, default_value_t = 0.05)]
+    weight_decay: f64,
+    /// Each block learns this much slower than the one after it
+    #[arg(long, default_value_t = 0.75)]
+    layer_decay: f64,
+    /// How often the last block is skipped for a picture
+    #[arg(long, default_value_t = 0.1)]
+    drop_path: f64,
+    /// Mixup's alpha, 0 = off
+    #[arg(long, default_value_t = 0.8)]
+    mixup: f64,
+    /// CutMix's alpha, 0 = off
+    #[arg(long, default_value_t = 1.0)]
+    cutmix: f64,
+    /// Probability of erasing a rectangle
+    #[arg(long, default_value_t = 0.25)]
+    erasing: f64,
+    /// Share of a label that is spread over all classes
+    #[arg(long, default_value_t = 0.1)]
+    smoothing: f64,
+    /// No RandAugment
+    #[arg(long)]
+    no_rand_augment: bool,
+    /// finetune: begin from the first layer of the projection head, as semi does where there is one
+    #[arg(long)]
+    from_head: bool,
+    /// semi: shares of the labels
+    #[arg(long, value_delimiter = ',', default_values_t = [0.01, 0.1], value_name = "SHARE,SHARE")]
+    share: Vec<f64>,
+}
+
+impl TuningArgs {
+    fn recipe(&self, seed: u64) -> Recipe {
+        Recipe {
+            epochs: self.tune_epochs,
+            batch: self.tune_batch,
+            lr: self.tune_lr,
+            warmup: self.warmup,
+            weight_decay: self.weight_decay,
+            layer_decay: self.layer_decay,
+            drop_path: self.drop_path,
+            rand_augment: !self.no_rand_augment,
+            erasing: self.erasing,
+            mixup: self.mixup,
+            cutmix: self.cutmix,
+            smoothing: self.smoothing,
+            seed,
+            ..Recipe::default()
+        }
+    }
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum KindArg {
+    /// Weighted k-nearest neighbours of class tokens
+    Knn,
+    /// A linear classifier on class tokens, at 45 learning rates
+    Linear,
+    /// Logistic regression with an L2 penalty
+    Logistic,
+    /// k-means and the network's own prototypes against the classes
+    Cluster,
+    /// Every test picture looks for those of its class: mean average precision
+    Retrieval,
+    /// Distorted copies of pictures are looked for among all of them
+    Copy,
+    /// Train backbone and classifier together on all labels
+    Finetune,
+    /// Learn from 1 % and 10 % of the labels: frozen features, and the whole network
+    Semi,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum PoolArg {
+    Class,
+    Mean,
+    ClassAndMean,
+}
+
+impl Args {
+    fn plan(&self) -> Plan {
+        Plan {
+            kind: match self.kind {
+                KindArg::Knn => Kind::Knn,
+                KindArg::Linear => Kind::Linear,
+                KindArg::Logistic => Kind::Logistic,
+                KindArg::Cluster => Kind::Cluster,
+                KindArg::Retrieval => Kind::Retrieval,
+                KindArg::Copy => Kind::Copy,
+                KindArg::Finetune => Kind::Finetune,
+                KindArg::Semi => Kind::Semi,
+            },
+            ks: self.k.clone(),
+            temperature: self.temperature,
+            blocks: self.blocks,
+            pooling: self.pool.map(|pool| match pool {
+                PoolArg::Class => Pooling::Class,
+                PoolArg::Mean => Pooling::PatchMean,
+                PoolArg::ClassAndMean => Pooling::ClassAndPatchMean,
+            }),
+            lambdas: self.lambda.clone(),
+            epochs: self.epochs,
+            batch: self.batch,
+            lr: self.lr,
+            clusters: self.clusters,
+            whiten: self.whiten,
+            held_out: self.held_out,
+            repeats: self.repeats,
+            seed: self.seed,
+            baselines: self.baselines,
+        }
+    }
+}
+
+/// Measures and prints a table.
+///
+/// # Errors
+/// A network or source that cannot be used.
+pub fn run(args: Args) -> Result<ExitCode> {
+    let opened = args.network.open()?;
+    let device = device::choose(&args.network.device.device)?.device;
+    let most = [args.max_train, args.max_test];
+    let sets = Sets::open(&args.train, args.test.as_deref(), &opened.settings, most)?;
+    warn(&sets.warnings);
+    let cache = match args.no_cache {
+        true => Cache::none(),
+        false => Cache::of_user(),
+    };
+    let plan = args.plan();
+    Watch::new()?.run(|watch| {
+        let mut tell = |progress| watch.tell(progress);
+        let train = (&sets, args.train.as_str());
+        let report = match plan.kind {
+            Kind::Finetune | Kind::Semi => {
+                let found = args.network.found()?;
+                let has_head = found.head.as_ref().is_some_and(|head| head.layers > 1);
+                let is_semi = plan.kind == Kind::Semi;
+                let tuned = Tuned {
+                    found: &found,
+                    encoder: &opened.encoder,
+                    recipe: args.tuning.recipe(args.seed),
+                    from_head: args.tuning.from_head || (is_semi && has_head),
+                    folder: args.tuning.out.clone(),
+                    shares: args.tuning.share.clone(),
+                };
+                let mut see = |epoch: &Epoch| {
+                    say!(
+                        "epoch {:>4}  loss {:.4}  lr {:.2e}  top-1 {:.2} %  top-5 {:.2} %",
+                        epoch.epoch,
+                        epoch.loss,
+                        epoch.lr,
+                        100.0 * epoch.top1,
+                        100.0 * epoch.top5
+                    );
+                };
+                match is_semi {
+                    true => semi(&plan, &tuned, train, &cache, &device, &mut tell, &mut see)?,
+                    false => finetune(&plan, &tuned, train, &device, &mut tell, &mut see)?,
+                }
+            }
+            _ => measure(&plan, &opened, train, &cache, &device, &mut tell)?,
+        };
+        print(&report);
+        if let Some(path) = &args.json {
+            let text = serde_json::to_vec_pretty(&report)?;
+            write_atomically(path, &text)
+                .with_context(|| format!("cannot write {}", path.display()))?;
+        }
+        Ok(())
+    })
+}
+
+fn print(report: &Report) {
+    say!(
+        "{} pictures of {} classes from {}; {} test pictures: {}",
+        report.train_pictures,
+        report.classes,
+        report.train,
+        report.test_pictures,
+        report.test
+    );
+    let width = report
+        .rows
+        .iter()
+        .map(|row| row.features.chars().count())
+        .max()
+        .unwrap_or(0);
+    // One column a measure; many measures read better as lines.
+    let many = report.rows.iter().any(|row| row.measures.len() > 6);
+    if !many {
+        let mut names: Vec<&str> = Vec::new();
+        for measure in report.rows.iter().flat_map(|row| &row.measures) {
+            if !names.contains(&measure.name.as_str()) {
+                names.push(&measure.name);
+            }
+        }
+        let head: Vec<String> = names.iter().map(|name| format!("{name:>22}")).collect();
+        say!("{:width$}{}", "", head.join(""));
+        for row in &report.rows {
+            let cells: Vec<String> = names.iter().map(|name| cell(row, name)).collect();
+            say!("{:width$}{}", row.features, cells.join(""));
+        }
+    } else if let Some(first) = report.rows.last() {
+        let head: Vec<String> = report
+            .rows
+            .iter()
+            .map(|row| format!("  {}", row.features))
+            .collect();
+        say!("{:32}{}", "", head.join(""));
+        for measure in &first.measures {
+            let cells: Vec<String> = report
+                .rows
+                .iter()
+                .map(|row| {
+                    let width = row.features.chars().count() + 2;
+                    format!("{:>width$}", cell(row, &measure.name).trim())
+                })
+                .collect();
+            say!("{:32}{}", measure.name, cells.join(""));
+        }
+    }
+    if !report.intervals.is_empty() {
+        say!("intervals: {}", report.intervals);
+    }
+    for row in &report.rows {
+        for note in &row.notes {
+            say!("{}: {note}", row.features);
+        }
+    }
+}
+
+fn cell(row: &Row, name: &str) -> String {
+    let found = row.measures.iter().find(|measure| measure.name == name);
+    let text = found.map_or(String::new(), |measure| {
+        let value = format!("{:.2} %", 100.0 * measure.value);
+        match measure.interval {
+            Some((low, high)) => format!("{value} ({:.1}-{:.1})", 100.0 * low, 100.0 * high),
+            None => value,
+        }
+    });
+    format!("{text:>22}")
+}

@@ -58,7 +58,8 @@ pub fn average_precision(ranks: &[usize], positives: usize) -> f64 {
         let after = (found + 1) as f64 / (rank + 1) as f64;
         (before + after) / 2.0
     });
-    area.sum::<f64>() / positives.max(1) as f64
+    // An empty sum is −0.
+    area.sum::<f64>() / positives.max(1) as f64 + 0.0
 }
 
 /// Scores ranked lists: `rankings` holds the pictures' numbers by falling similarity, one list a query.

@@ -194,14 +194,14 @@ fn linear(bench: &Bench, train: &Rows, test: &Rows, seed: u64) -> Result<(Number
     if let Some(honest) = found.honest {
         numbers.push(("top-1".into(), honest.test.top1));
         notes.push(format!(
-            "top-1: rate {} and epoch {} chosen on a held-out tenth of the training pictures",
+            "top-1: rate {:.5} and epoch {} chosen on a held-out tenth of the training pictures",
             honest.rate.lr,
             honest.epoch + 1
         ));
     }
     numbers.push(("best on test".into(), found.on_test.test.top1));
     notes.push(format!(
-        "best on test: rate {} and epoch {} chosen on the test pictures themselves, as in the reference",
+        "best on test: rate {:.5} and epoch {} chosen on the test pictures themselves, as in the reference",
         found.on_test.rate.lr,
         found.on_test.epoch + 1
     ));

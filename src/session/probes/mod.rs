@@ -227,7 +227,7 @@ pub fn run(
         if let Some(split) = split {
             (report.train_pictures, report.test_pictures) = (split.train, split.test);
             report.intervals = split.intervals;
-            if sets.test.is_none() && !split.words.is_empty() {
+            if !split.words.is_empty() {
                 report.test = split.words;
             }
         }

@@ -291,6 +291,31 @@ fn training_goes_on_from_the_built_in_checkpoint() {
     assert!(trained < 0.9 * fresh, "{trained} from demo, {fresh} fresh");
 }
 
+#[test]
+fn features_that_become_worse_are_reported() {
+    let root = tempfile::tempdir().expect("a temporary folder");
+    let folder = run_folder(&root, "worse");
+    let mut command = program();
+    command.args([
+        "train", "parts", "--device", "cpu", "--init", "demo", "--out",
+    ]);
+    command.arg(&folder);
+    for set in [
+        "optim.lr=0.5",
+        "optim.warmup_epochs=0",
+        "run.max_steps=4",
+        "run.eval_every=2",
+        "data.knn_train=300",
+        "data.knn_test=100",
+    ] {
+        command.args(["--set", set]);
+    }
+    finish(command);
+    let log = std::fs::read_to_string(folder.join("log.txt")).expect("a log");
+    assert!(log.contains("k-NN fell from"), "{log}");
+    assert_eq!(log.matches("k-NN fell from").count(), 1, "told once: {log}");
+}
+
 /// The features that come with the program are worth having: k-NN on pictures it never saw.
 #[test]
 fn the_built_in_checkpoint_knows_classes() {

@@ -8,6 +8,7 @@ mod panels;
 mod plans;
 mod plot;
 mod thin;
+mod tunings;
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -148,6 +149,7 @@ impl Curves {
                         }
                     });
                 }
+                tunings::draw(ui, history);
             });
         self.view.seen = seen.unwrap_or(self.view.seen);
         self.whole = false;

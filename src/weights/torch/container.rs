@@ -6,13 +6,11 @@
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::io::{BufReader, Read, Seek, SeekFrom};
+use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
 
-use zip::{CompressionMethod, ZipArchive};
-
 use super::pickle::{Item, Pickle};
-use super::{Kind, TorchError};
+use super::{Kind, TorchError, zip};
 
 /// The magic number of the old format, `0x1950a86a20f9469cfc6c`, lowest byte first.
 const MAGIC: [u8; 10] = [0x6c, 0xfc, 0x9c, 0x46, 0xf9, 0x20, 0x6a, 0xa8, 0x50, 0x19];
@@ -61,7 +59,7 @@ impl Container {
         let read = (&file).take(2).read(&mut start)?;
         file.seek(SeekFrom::Start(0))?;
         let (pickle, storages) = match start.get(..read) {
-            Some(b"PK") => zipped(&file)?,
+            Some(b"PK") => zipped(&mut file, len)?,
             _ => row_of_pickles(&mut file, len)?,
         };
         Ok(Container {
@@ -104,43 +102,39 @@ impl Container {
 
 type Parts = (Vec<u8>, HashMap<String, (u64, u64)>);
 
-fn zipped(file: &File) -> Result<Parts, TorchError> {
+fn zipped(file: &mut File, len: u64) -> Result<Parts, TorchError> {
     let bad = |what: String| TorchError::Container(what);
-    let mut archive =
-        ZipArchive::new(BufReader::new(file)).map_err(|error| bad(error.to_string()))?;
     let (mut pickle, mut storages) = (None, HashMap::new());
-    for i in 0..archive.len() {
-        let mut entry = archive
-            .by_index_raw(i)
-            .map_err(|error| bad(error.to_string()))?;
-        let name = entry.name().map_err(|error| bad(error.to_string()))?;
-        let name = name.into_owned();
+    for entry in zip::entries(file, len)? {
+        let name = &entry.name;
         let is_pickle = name == "data.pkl" || name.ends_with("/data.pkl");
         let is_order = name.ends_with("/byteorder");
         let storage = name.rsplit_once("data/").map(|(_, key)| key.to_owned());
         if !is_pickle && !is_order && storage.is_none() {
             continue;
         }
-        if entry.compression() != CompressionMethod::Stored {
+        if !entry.is_stored {
             let what = format!("{name:?} in it is compressed, which PyTorch never does");
             return Err(bad(what));
         }
-        if is_pickle || is_order {
-            if entry.size() > MOST_PICKLE {
-                return Err(TorchError::TooLarge(format!("{name:?} in it is too large")));
-            }
-            let mut bytes = Vec::new();
-            entry.by_ref().take(MOST_PICKLE).read_to_end(&mut bytes)?;
-            if is_order && bytes.starts_with(b"big") {
-                return Err(bad(
-                    "its numbers were written by a big-endian machine".into()
-                ));
-            }
-            if is_pickle {
-                pickle = Some(bytes);
-            }
-        } else if let Some((key, start)) = storage.zip(entry.data_start()) {
-            storages.insert(key, (start, entry.size()));
+        let start = entry.start(file)?;
+        if let Some(key) = storage {
+            storages.insert(key, (start, entry.size));
+            continue;
+        }
+        if entry.size > MOST_PICKLE {
+            return Err(TorchError::TooLarge(format!("{name:?} in it is too large")));
+        }
+        let mut bytes = Vec::new();
+        file.seek(SeekFrom::Start(start))?;
+        file.take(entry.size).read_to_end(&mut bytes)?;
+        if is_order && bytes.starts_with(b"big") {
+            return Err(bad(
+                "its numbers were written by a big-endian machine".into()
+            ));
+        }
+        if is_pickle {
+            pickle = Some(bytes);
         }
     }
     let pickle = pickle.ok_or_else(|| bad("there is no data.pkl in the zip".into()))?;
@@ -184,7 +178,7 @@ fn row_of_pickles(file: &mut File, len: u64) -> Result<Parts, TorchError> {
         let mut count = [0; 8];
         file.read_exact(&mut count)?;
         let size = u64::from_le_bytes(count).checked_mul(bytes);
-        let size = size.filter(|size| start + 8 + size <= len);
+        let size = size.filter(|size| size.checked_add(start + 8).is_some_and(|end| end <= len));
         let size = size.ok_or_else(|| bad("it is cut short: a storage should be larger"))?;
         storages.insert(key.to_owned(), (start + 8, size));
         start += 8 + size;

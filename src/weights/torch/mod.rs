@@ -5,6 +5,7 @@
 
 mod container;
 mod pickle;
+mod zip;
 
 use std::path::Path;
 

@@ -99,7 +99,8 @@ fn score(attack: &Attack, database: &Features) -> Result<AttackScore, ProbeError
         .iter()
         .flatten()
         .map(|rank| average_precision(&[*rank], 1));
-    let mean = |sum: f64| sum / count as f64;
+    // An empty sum is −0.
+    let mean = |sum: f64| sum / count as f64 + 0.0;
     Ok(AttackScore {
         name: attack.name.clone(),
         map: mean(precisions.sum()),

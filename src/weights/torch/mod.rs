@@ -36,8 +36,9 @@ pub enum TorchError {
     TooLarge(String),
 }
 
-/// Objects that are looked at: a checkpoint of a large network has some thousand.
-const MOST_OBJECTS: usize = 1_000_000;
+/// Bytes that an object takes beside its path, whatever it is: shared objects are looked at wherever they stand, so
+/// their number is bounded by what the file is worth.
+const OBJECT: u64 = 64;
 
 /// Nesting of dictionaries and lists.
 const MOST_DEPTH: usize = 32;
@@ -77,7 +78,7 @@ struct Described {
 struct Walk<'a> {
     pickle: &'a Pickle,
     container: &'a mut Container,
-    /// Bytes that tensors may still take.
+    /// Bytes that paths and tensors may still take.
     budget: u64,
     contents: Contents,
 }
@@ -85,10 +86,11 @@ struct Walk<'a> {
 impl Walk<'_> {
     fn all(&mut self) -> Result<(), TorchError> {
         let mut waiting = vec![(self.pickle.root, String::new(), 0)];
-        let mut seen = 0;
         while let Some((id, path, depth)) = waiting.pop() {
-            seen += 1;
-            if seen > MOST_OBJECTS || depth > MOST_DEPTH || path.len() > MOST_LETTERS {
+            let taken = OBJECT + path.len() as u64;
+            let enough = self.budget.checked_sub(taken);
+            self.budget = enough.unwrap_or(0);
+            if enough.is_none() || depth > MOST_DEPTH || path.len() > MOST_LETTERS {
                 let text = "it holds more objects, deeper nested or with longer names, than any checkpoint";
                 return Err(TorchError::TooLarge(text.into()));
             }

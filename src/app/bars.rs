@@ -154,12 +154,13 @@ fn progress(ui: &mut Ui, studio: &Studio) {
             duration(left)
         );
     }
-    let share = now as f32 / total.max(1) as f32;
-    ui.add(
-        ProgressBar::new(if total > 0 { share } else { 0.0 })
-            .desired_width(430.0)
-            .text(text),
-    );
+    if total == 0 {
+        // An empty bar would be a dot under the text.
+        ui.label(text);
+        return;
+    }
+    let share = now as f32 / total as f32;
+    ui.add(ProgressBar::new(share).desired_width(430.0).text(text));
 }
 
 /// Seconds a step, over the last ones.

@@ -19,6 +19,7 @@ pub fn draw(ui: &mut egui::Ui, history: &History) {
     let plot = Plot::new("fine-tuning")
         .height(HEIGHT)
         .legend(Legend::default())
+        .grid_color(theme.line)
         .allow_scroll(false)
         .include_y(0.0)
         .include_y(100.0);

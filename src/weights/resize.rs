@@ -68,3 +68,73 @@ fn product(matrix: &[f32], data: &[f32], rows: usize) -> Vec<f32> {
     }
     out
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::device;
+    use crate::model::{Parameters, Patches, download};
+
+    fn vit(image: usize) -> Vit {
+        Vit {
+            image,
+            patch: 8,
+            dim: 64,
+            depth: 2,
+            heads: 2,
+            mlp_ratio: 2.0,
+            qkv_bias: true,
+            layer_scale: 0.0,
+            registers: 0,
+            mask_token: false,
+            mean_pool: false,
+            prefix: "backbone.".into(),
+        }
+    }
+
+    #[test]
+    fn a_resized_vit_says_what_it_said_of_pictures_of_that_size() {
+        let device = device::choose("cpu").unwrap().device;
+        let (from, to) = (vit(32), vit(48));
+        let mut tensors = Parameters::init(&from.specs(), 3, &device).to_host();
+        let pixels: Vec<f32> = (0..3 * 48 * 48).map(|i| (i as f32 * 0.01).sin()).collect();
+        let patches = Patches::new(&pixels, [1, 48, 48], 8, &device);
+        let tokens = |vit: &Vit, tensors: &HostTensors| {
+            let weights = Parameters::load(&vit.specs(), tensors, &device).unwrap();
+            download(vit.forward(&weights, &patches, None, None))
+        };
+        let before = tokens(&from, &tensors);
+        resize(&mut tensors, &from.into(), &to.clone().into());
+        assert_eq!(tensors["backbone.pos_embed"].shape, [1, 37, 64]);
+        let after = tokens(&to, &tensors);
+        let most = before.iter().zip(&after).map(|(a, b)| (a - b).abs());
+        assert!(most.fold(0.0, f32::max) < 1e-5);
+    }
+
+    #[test]
+    fn biases_of_windows_keep_their_shape() {
+        let swin = |window| Swin {
+            image: 64,
+            patch: 4,
+            dim: 8,
+            depths: vec![1, 1],
+            heads: vec![1, 2],
+            window,
+            mlp_ratio: 2.0,
+            mask_token: false,
+            prefix: "backbone.".into(),
+        };
+        let device = device::choose("cpu").unwrap().device;
+        let (from, to) = (swin(4), swin(8));
+        let mut tensors = Parameters::init(&from.specs(), 3, &device).to_host();
+        // A slope over the rows of the table: 0 in the middle, where a token looks at itself.
+        let name = "backbone.layers.0.blocks.0.attn.relative_position_bias_table";
+        tensors.get_mut(name).unwrap().data = (0..49).map(|i| (i / 7) as f32 - 3.0).collect();
+        resize(&mut tensors, &from.into(), &to.clone().into());
+        assert!(Parameters::load(&to.specs(), &tensors, &device).is_ok());
+        let data = &tensors[name].data;
+        assert_eq!(data.len(), 225);
+        assert!(data[112].abs() < 1e-5, "the middle stays the middle");
+        assert!(data.chunks(15).is_sorted_by(|a, b| a[7] < b[7] + 1e-5));
+    }
+}

@@ -160,7 +160,11 @@ fn progress(ui: &mut Ui, studio: &Studio) {
         return;
     }
     let share = now as f32 / total as f32;
-    ui.add(ProgressBar::new(share).desired_width(430.0).text(text));
+    // With round ends the first steps would be a dot under the text.
+    let bar = ProgressBar::new(share)
+        .corner_radius(2)
+        .desired_width(430.0);
+    ui.add(bar.text(text));
 }
 
 /// Seconds a step, over the last ones.

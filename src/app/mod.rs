@@ -219,7 +219,7 @@ impl App {
                 }
                 Err(error) => self.complain(format!("{error:#}")),
             }
-        } else if path.extension().is_some_and(|e| e == "safetensors") && path.is_file() {
+        } else if is_weights(path) && path.is_file() {
             let source = match &self.screen {
                 Screen::Studio(studio) => studio.source.clone(),
                 Screen::First(_) | Screen::Setup(_) => DEMO.to_owned(),
@@ -526,5 +526,15 @@ fn waker(ctx: &egui::Context, pace: &Pace) -> Wake {
     Arc::new(move || {
         let delay = Duration::from_millis(pace.load(Ordering::Relaxed));
         ctx.request_repaint_after(delay);
+    })
+}
+
+/// Whether a file's ending is one of weight files; archives of pictures may begin with the same bytes.
+fn is_weights(path: &Path) -> bool {
+    let ending = path.extension().map(|ending| ending.to_ascii_lowercase());
+    ending.is_some_and(|ending| {
+        ["safetensors", "pth", "pt", "ckpt"]
+            .iter()
+            .any(|e| ending == *e)
     })
 }

@@ -13,7 +13,9 @@ use patchlight::session::tuning::{Epoch, Job, tune};
 use patchlight::weights::Found;
 
 fn demo() -> Found {
-    import::network(Path::new("demo"), false, None).expect("it is inside the program")
+    import::open(Path::new("demo"), None)
+        .expect("it is inside the program")
+        .network(false)
 }
 
 fn job<'a>(found: &'a Found, folder: Option<&Path>) -> Job<'a> {

@@ -8,7 +8,7 @@ use clap::ValueEnum;
 
 use crate::model::Backbone;
 use crate::session::import::{self, Imported};
-use crate::settings::Settings;
+use crate::settings::ViewsSettings;
 use crate::weights::file::{self, Precision, write_atomically};
 use crate::weights::onnx::{self, About};
 use crate::weights::{Found, naming};
@@ -47,23 +47,18 @@ enum Names {
 /// # Errors
 /// Weights that cannot be used, another ending, a file that cannot be written.
 pub fn run(args: Args) -> Result<()> {
-    let (found, settings) = match import::open(&args.checkpoint, args.heads)? {
-        Imported::Checkpoint(checkpoint) => {
-            let part = if args.student { "student" } else { "teacher" };
-            (checkpoint.network(part), checkpoint.settings)
-        }
-        Imported::Network(_) if args.student => bail!(
-            "{} is a weight file of one network: leave out --student",
-            args.checkpoint.display()
-        ),
-        Imported::Network(found) => (*found, Settings::default()),
+    let imported = import::open_one(&args.checkpoint, args.student, args.heads)?;
+    let found = imported.network(args.student);
+    let views = match imported {
+        Imported::Checkpoint(checkpoint) => checkpoint.settings.views,
+        Imported::Network(_) => ViewsSettings::default(),
     };
     let tensors = match args.out.extension().and_then(|end| end.to_str()) {
         Some("safetensors") => match args.names {
             Names::Reference => naming::to_reference(&found.tensors),
             Names::Timm => naming::to_timm(&found.tensors),
         },
-        Some("onnx") => return graph(&args, &found, &settings),
+        Some("onnx") => return graph(&args, &found, &views),
         _ => bail!(
             "{}: the file must end in .safetensors or .onnx",
             args.out.display()
@@ -81,12 +76,12 @@ pub fn run(args: Args) -> Result<()> {
 }
 
 /// The backbone as a network of its own.
-fn graph(args: &Args, found: &Found, settings: &Settings) -> Result<()> {
+fn graph(args: &Args, found: &Found, views: &ViewsSettings) -> Result<()> {
     let name = args.checkpoint.file_stem().unwrap_or_default();
     let about = About {
         name: name.to_string_lossy().into_owned(),
-        mean: settings.views.mean,
-        std: settings.views.std,
+        mean: views.mean,
+        std: views.std,
     };
     let (bytes, takes) = match &found.backbone {
         Backbone::Vit(vit) => {

@@ -15,9 +15,9 @@ use super::{DeviceArg, INTERRUPTED};
 use crate::data::{LoadError, Source};
 use crate::device;
 use crate::explore::{Cache, Encoder, Progress, Stopped};
-use crate::session;
+use crate::session::encoder::{self, Opened};
+use crate::session::import::{self, Imported};
 use crate::session::pictures::{Subset, open_whole};
-use crate::weights::Found;
 
 /// The network, and how it sees.
 #[derive(clap::Args, Clone, Debug)]
@@ -55,22 +55,30 @@ impl NetworkArgs {
     ///
     /// # Errors
     /// A device or file that cannot be used, or a size that the network's patches do not divide.
-    pub fn open(&self) -> Result<session::encoder::Opened> {
+    pub fn open(&self) -> Result<Opened> {
         self.open_file(&self.checkpoint)
     }
 
-    /// Its weights, to train further.
+    /// The same for another file.
+    pub fn open_file(&self, path: &Path) -> Result<Opened> {
+        self.look_through(&self.import(path)?, path)
+    }
+
+    /// The weights in `path`.
     ///
     /// # Errors
     /// A file that cannot be used.
-    pub fn found(&self) -> Result<Found> {
-        session::import::network(&self.checkpoint, self.student, self.heads)
+    pub fn import(&self, path: &Path) -> Result<Imported> {
+        import::open_one(path, self.student, self.heads)
     }
 
-    /// The same for another file.
-    pub fn open_file(&self, path: &Path) -> Result<session::encoder::Opened> {
+    /// Puts weights that are open to work on the device.
+    ///
+    /// # Errors
+    /// A device that cannot be used, or a size that the network's patches do not divide.
+    pub fn look_through(&self, imported: &Imported, path: &Path) -> Result<Opened> {
         let chosen = device::choose(&self.device.device)?;
-        let mut opened = session::encoder::open(path, self.student, self.heads, &chosen.device)?;
+        let mut opened = encoder::of(imported, path, self.student, &chosen.device)?;
         if let Some(size) = self.size {
             opened.encoder = opened.encoder.at(size).context("--size")?;
         }

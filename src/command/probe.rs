@@ -4,7 +4,6 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
-use clap::ValueEnum;
 
 use super::look::{NetworkArgs, Watch, warn};
 use crate::device;
@@ -23,7 +22,7 @@ use crate::weights::file::write_atomically;
 pub struct Args {
     /// What to measure
     #[arg(value_enum)]
-    kind: KindArg,
+    kind: Kind,
     #[command(flatten)]
     network: NetworkArgs,
     /// Labelled pictures to learn from: a folder of class folders, an archive of one, CIFAR-10, a table of path,label
@@ -66,7 +65,7 @@ pub struct Args {
     blocks: Option<usize>,
     /// linear: which tokens [default: class; class-and-mean where they are 768 wide or wider]
     #[arg(long, value_enum)]
-    pool: Option<PoolArg>,
+    pool: Option<Pooling>,
     /// linear: epochs
     #[arg(long, default_value_t = 100)]
     epochs: usize,
@@ -161,54 +160,14 @@ impl TuningArgs {
     }
 }
 
-#[derive(Clone, Copy, ValueEnum)]
-enum KindArg {
-    /// Weighted k-nearest neighbours of class tokens
-    Knn,
-    /// A linear classifier on class tokens, at 45 learning rates
-    Linear,
-    /// Logistic regression with an L2 penalty
-    Logistic,
-    /// k-means and the network's own prototypes against the classes
-    Cluster,
-    /// Every test picture looks for those of its class: mean average precision
-    Retrieval,
-    /// Distorted copies of pictures are looked for among all of them
-    Copy,
-    /// Train backbone and classifier together on all labels
-    Finetune,
-    /// Learn from 1 % and 10 % of the labels: frozen features, and the whole network
-    Semi,
-}
-
-#[derive(Clone, Copy, ValueEnum)]
-enum PoolArg {
-    Class,
-    Mean,
-    ClassAndMean,
-}
-
 impl Args {
     fn plan(&self) -> Plan {
         Plan {
-            kind: match self.kind {
-                KindArg::Knn => Kind::Knn,
-                KindArg::Linear => Kind::Linear,
-                KindArg::Logistic => Kind::Logistic,
-                KindArg::Cluster => Kind::Cluster,
-                KindArg::Retrieval => Kind::Retrieval,
-                KindArg::Copy => Kind::Copy,
-                KindArg::Finetune => Kind::Finetune,
-                KindArg::Semi => Kind::Semi,
-            },
+            kind: self.kind,
             ks: self.k.clone(),
             temperature: self.temperature,
             blocks: self.blocks,
-            pooling: self.pool.map(|pool| match pool {
-                PoolArg::Class => Pooling::Class,
-                PoolArg::Mean => Pooling::PatchMean,
-                PoolArg::ClassAndMean => Pooling::ClassAndPatchMean,
-            }),
+            pooling: self.pool,
             lambdas: self.lambda.clone(),
             epochs: self.epochs,
             batch: self.batch,
@@ -228,7 +187,9 @@ impl Args {
 /// # Errors
 /// A network or source that cannot be used.
 pub fn run(args: Args) -> Result<ExitCode> {
-    let opened = args.network.open()?;
+    let path = &args.network.checkpoint;
+    let imported = args.network.import(path)?;
+    let opened = args.network.look_through(&imported, path)?;
     let device = device::choose(&args.network.device.device)?.device;
     let most = [args.max_train, args.max_test];
     let sets = Sets::open(&args.train, args.test.as_deref(), &opened.settings, most)?;
@@ -243,7 +204,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
         let train = (&sets, args.train.as_str());
         let report = match plan.kind {
             Kind::Finetune | Kind::Semi => {
-                let found = args.network.found()?;
+                let found = imported.network(args.network.student);
                 let has_head = found.head.as_ref().is_some_and(|head| head.layers > 1);
                 let is_semi = plan.kind == Kind::Semi;
                 let tuned = Tuned {

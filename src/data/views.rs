@@ -185,7 +185,7 @@ pub fn crop_params(
     height: usize,
     draws: &mut impl Draws,
 ) -> CropParams {
-    let region = random_region(spec, width, height, draws);
+    let region = random_region(spec.scale, spec.aspect, [width, height], draws);
     let flip = draws.chance(spec.flip);
     let colour = if draws.chance(spec.jitter) {
         jitter(spec, draws)
@@ -212,11 +212,15 @@ pub fn crop_params(
 
 /// torchvision's `RandomResizedCrop`: ten tries at an area and a shape that fit, else the largest
 /// centred region whose shape is allowed.
-fn random_region(spec: &CropSpec, width: usize, height: usize, draws: &mut impl Draws) -> Rect {
+pub(super) fn random_region(
+    scale: [f64; 2],
+    [narrow, wide]: [f64; 2],
+    [width, height]: [usize; 2],
+    draws: &mut impl Draws,
+) -> Rect {
     let area = (width * height) as f64;
-    let [narrow, wide] = spec.aspect;
     for _ in 0..10 {
-        let target = area * draws.uniform(spec.scale[0], spec.scale[1]);
+        let target = area * draws.uniform(scale[0], scale[1]);
         let aspect = draws.uniform(narrow.ln(), wide.ln()).exp();
         let w = (target * aspect).sqrt().round_ties_even() as usize;
         let h = (target / aspect).sqrt().round_ties_even() as usize;

@@ -47,12 +47,8 @@ mod tests {
             depth: 2,
             heads: 2,
             mlp_ratio: 2.0,
-            qkv_bias: true,
-            layer_scale: 0.0,
-            registers: 0,
-            mask_token: false,
-            mean_pool: false,
             prefix: String::new(),
+            ..Vit::default()
         };
         let device = burn::tensor::Device::flex();
         let weights = Parameters::init(&vit.specs(), 3, &device).to_host();

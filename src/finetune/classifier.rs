@@ -162,13 +162,7 @@ mod tests {
             dim: 64,
             depth: 3,
             heads: 1,
-            mlp_ratio: 4.0,
-            qkv_bias: true,
-            layer_scale: 0.0,
-            registers: 0,
-            mask_token: false,
-            mean_pool: false,
-            prefix: "backbone.".into(),
+            ..Vit::default()
         };
         let of = |backbone: Backbone, name: &str| {
             let classifier = Classifier {
@@ -195,9 +189,7 @@ mod tests {
             depths: vec![1, 2],
             heads: vec![1, 2],
             window: 4,
-            mlp_ratio: 4.0,
-            mask_token: false,
-            prefix: "backbone.".into(),
+            ..Swin::default()
         };
         for (name, above) in [
             ("backbone.layers.1.blocks.1.attn.proj.weight", 1),

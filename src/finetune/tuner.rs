@@ -5,7 +5,7 @@ use burn::tensor::Device;
 use super::classifier::is_spared;
 use super::{Classifier, Recipe};
 use crate::model::kernels::cross_entropy;
-use crate::model::{HostTensors, Parameters, Patches, download, upload};
+use crate::model::{HostTensors, Parameters, Patches, WeightError, download, part, upload};
 use crate::pretrain::drop_path;
 use crate::pretrain::optimizer::{Grads, Optimizer};
 use crate::settings::OptimSettings;
@@ -106,18 +106,11 @@ impl Tuner {
     ///
     /// # Errors
     /// Weights of another classifier.
-    pub fn restore(&mut self, from: &HostTensors) -> Result<(), crate::model::WeightError> {
-        let part = |prefix: &str| -> HostTensors {
-            let strip = |(name, tensor): (&String, &crate::model::HostTensor)| {
-                let rest = name.strip_prefix(prefix)?.strip_prefix('.')?;
-                Some((rest.to_owned(), tensor.clone()))
-            };
-            from.iter().filter_map(strip).collect()
-        };
+    pub fn restore(&mut self, from: &HostTensors) -> Result<(), WeightError> {
         let specs = self.classifier.specs();
-        self.weights = Parameters::load(&specs, &part("weights"), &self.device)?;
+        self.weights = Parameters::load(&specs, &part(from, "weights"), &self.device)?;
         self.optimizer
-            .restore(&self.weights, &part("optimizer"), &self.device);
+            .restore(&self.weights, &part(from, "optimizer"), &self.device);
         Ok(())
     }
 }

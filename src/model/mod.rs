@@ -20,7 +20,7 @@ pub use init::Init;
 pub use layers::{DropPath, NORM_EPSILON, Patches};
 pub use parameters::{
     HostTensor, HostTensors, Parameter, Parameters, Spec, WeightError, download, matrix_shape,
-    upload,
+    part, upload,
 };
 pub use swin::Swin;
 pub use vit::Vit;

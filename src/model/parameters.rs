@@ -53,6 +53,15 @@ pub struct HostTensor {
 /// Named tensors on the host, as they stand in a file.
 pub type HostTensors = BTreeMap<String, HostTensor>;
 
+/// The tensors whose names start with `prefix.`, without it.
+pub fn part(tensors: &HostTensors, prefix: &str) -> HostTensors {
+    let strip = |(name, tensor): (&String, &HostTensor)| {
+        let rest = name.strip_prefix(prefix)?.strip_prefix('.')?;
+        Some((rest.to_owned(), tensor.clone()))
+    };
+    tensors.iter().filter_map(strip).collect()
+}
+
 /// One weight on the device.
 #[derive(Clone, Debug)]
 pub struct Parameter {

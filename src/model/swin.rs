@@ -36,6 +36,23 @@ pub struct Swin {
     pub prefix: String,
 }
 
+impl Default for Swin {
+    /// Swin-T with windows of 7 at 224 px.
+    fn default() -> Self {
+        Swin {
+            image: 224,
+            patch: 4,
+            dim: 96,
+            depths: vec![2, 2, 6, 2],
+            heads: vec![3, 6, 12, 24],
+            window: 7,
+            mlp_ratio: 4.0,
+            mask_token: false,
+            prefix: "backbone.".into(),
+        }
+    }
+}
+
 /// Tokens on their way: `x [images * rows * columns, width]`.
 struct Map {
     x: Tensor<2>,

@@ -42,6 +42,26 @@ pub struct Vit {
     pub prefix: String,
 }
 
+impl Default for Vit {
+    /// ViT-S/16 at 224 px.
+    fn default() -> Self {
+        Vit {
+            image: 224,
+            patch: 16,
+            dim: 384,
+            depth: 12,
+            heads: 6,
+            mlp_ratio: 4.0,
+            qkv_bias: true,
+            layer_scale: 0.0,
+            registers: 0,
+            mask_token: false,
+            mean_pool: false,
+            prefix: "backbone.".into(),
+        }
+    }
+}
+
 impl Vit {
     /// Side of the stored grid of positions.
     pub fn side(&self) -> usize {

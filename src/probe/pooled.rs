@@ -1,15 +1,19 @@
 //! Picture features from the tokens of the last blocks, as the reference's linear probe takes them.
 
+use clap::ValueEnum;
+
 use super::nearest::{Features, ProbeError, same_length};
 
 /// Which tokens make a feature (the reference's `avgpool_patchtokens` 0, 1 and 2).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Pooling {
     /// The class tokens of the last blocks, one behind the other.
     Class,
     /// The mean patch token of the last block. The reference takes it without the final norm.
+    #[value(name = "mean")]
     PatchMean,
     /// The class tokens of the last blocks, then the mean patch token of the last one.
+    #[value(name = "class-and-mean")]
     ClassAndPatchMean,
 }
 

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
-use crate::model::{HostTensor, HostTensors, Parameters};
+use crate::model::{HostTensor, HostTensors, Parameters, part};
 use crate::pretrain::{Network, Trainer};
 use crate::settings::Settings;
 use crate::weights::file::{self, Precision};
@@ -159,11 +159,7 @@ impl Checkpoint {
 
     /// The tensors whose names start with `prefix.`, without it.
     pub fn part(&self, prefix: &str) -> HostTensors {
-        let strip = |(name, tensor): (&String, &HostTensor)| {
-            let rest = name.strip_prefix(prefix)?.strip_prefix('.')?;
-            Some((rest.to_owned(), tensor.clone()))
-        };
-        self.tensors.iter().filter_map(strip).collect()
+        part(&self.tensors, prefix)
     }
 
     /// The student or the teacher, by itself.

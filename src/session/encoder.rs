@@ -29,23 +29,32 @@ pub struct Opened {
 /// # Errors
 /// Nothing readable there, or weights of a network that is not known.
 pub fn open(path: &Path, student: bool, heads: Option<usize>, device: &Device) -> Result<Opened> {
-    match import::open(path, heads)? {
-        Imported::Checkpoint(checkpoint) => from_checkpoint(&checkpoint, path, student, device),
-        Imported::Network(_) if student => bail!(
-            "{} is a weight file of one network: leave out --student",
-            path.display()
-        ),
-        Imported::Network(found) => from_network(*found, path, device),
+    of(
+        &import::open_one(path, student, heads)?,
+        path,
+        student,
+        device,
+    )
+}
+
+/// The same of weights that are open; `path` says where they are from.
+///
+/// # Errors
+/// Weights that do not fit together.
+pub fn of(imported: &Imported, path: &Path, student: bool, device: &Device) -> Result<Opened> {
+    match imported {
+        Imported::Checkpoint(checkpoint) => from_checkpoint(checkpoint, path, student, device),
+        Imported::Network(found) => from_network(found, path, device),
     }
 }
 
 /// A network that comes without settings.
-fn from_network(found: Found, path: &Path, device: &Device) -> Result<Opened> {
+fn from_network(found: &Found, path: &Path, device: &Device) -> Result<Opened> {
     let name = path.display().to_string();
     let mut settings = Settings::default();
-    import::describe(&found, &mut settings);
+    import::describe(found, &mut settings);
     // Without its centres a head is taken as it is.
-    let prototypes = found.head.map(|head| Prototypes {
+    let prototypes = found.head.clone().map(|head| Prototypes {
         centres: Centres {
             class: zeros(head.out, device),
             patch: zeros(head.patch_count(), device),
@@ -53,7 +62,7 @@ fn from_network(found: Found, path: &Path, device: &Device) -> Result<Opened> {
         head,
     });
     let encoder = Encoder::new(
-        found.backbone,
+        found.backbone.clone(),
         prototypes,
         &found.tensors,
         name.clone(),

@@ -73,19 +73,29 @@ pub fn checkpoint(path: &Path) -> Result<Checkpoint> {
     }
 }
 
-/// One network of what is at `path`: the teacher, with `student` the student, or the only one.
+/// [`open`] for one network: of a checkpoint the teacher is meant, with `student` the student.
 ///
 /// # Errors
 /// Nothing readable there, or a student asked of a file with one network.
-pub fn network(path: &Path, student: bool, heads: Option<usize>) -> Result<Found> {
-    match open(path, heads)? {
-        Imported::Checkpoint(checkpoint) if student => Ok(checkpoint.network("student")),
-        Imported::Checkpoint(checkpoint) => Ok(checkpoint.network("teacher")),
-        Imported::Network(_) if student => bail!(
+pub fn open_one(path: &Path, student: bool, heads: Option<usize>) -> Result<Imported> {
+    let imported = open(path, heads)?;
+    if student && matches!(imported, Imported::Network(_)) {
+        bail!(
             "{} is a weight file of one network: leave out --student",
             path.display()
-        ),
-        Imported::Network(found) => Ok(*found),
+        );
+    }
+    Ok(imported)
+}
+
+impl Imported {
+    /// The student or the teacher of a checkpoint, or the only network.
+    pub fn network(&self, student: bool) -> Found {
+        match self {
+            Imported::Checkpoint(checkpoint) if student => checkpoint.network("student"),
+            Imported::Checkpoint(checkpoint) => checkpoint.network("teacher"),
+            Imported::Network(found) => Found::clone(found),
+        }
     }
 }
 
@@ -146,7 +156,8 @@ pub fn start(
                          centres"
                     );
                     own = settings.with_network_of(&checkpoint.settings, base);
-                    (own, Start::From(checkpoint), text)
+                    let networks = Box::new(checkpoint.without_optimizer());
+                    (own, Start::From(networks), text)
                 }
                 Some(epoch) => {
                     let text = format!(
@@ -166,7 +177,11 @@ pub fn start(
         Imported::Checkpoint(checkpoint) => {
             let own = settings.with_network_of(&checkpoint.settings, base);
             let text = "new schedules from its networks and centres".to_owned();
-            (own, Start::From(checkpoint), text)
+            (
+                own,
+                Start::From(Box::new(checkpoint.without_optimizer())),
+                text,
+            )
         }
         Imported::Network(found) => {
             let mut network = Settings::default();

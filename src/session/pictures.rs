@@ -36,6 +36,18 @@ pub struct Pictures {
 /// # Errors
 /// A path that is missing or holds no readable picture.
 pub fn open(spec: &str, settings: &Settings) -> Result<Pictures> {
+    let mut opened = open_official(spec, settings)?;
+    if opened.test.is_none() {
+        (opened.train, opened.test) = hold_out(opened.train, &settings.data);
+    }
+    Ok(opened)
+}
+
+/// The same, but nothing is held out: test pictures are the official ones or none.
+///
+/// # Errors
+/// A path that is missing or holds no readable picture.
+pub fn open_official(spec: &str, settings: &Settings) -> Result<Pictures> {
     let data = &settings.data;
     if spec == DEMO {
         let train = Parts::new(data.images, data.size, settings.run.seed);
@@ -48,21 +60,16 @@ pub fn open(spec: &str, settings: &Settings) -> Result<Pictures> {
     }
     let opened = open::open(spec, Split::Train)?;
     let mut warnings = opened.warnings;
-    if opened.kind == Kind::Cifar10 {
+    let test = match opened.kind {
         // A folder with training files only is trained on without a test.
-        let test = open::open(spec, Split::Test).ok().map(|test| {
+        Kind::Cifar10 => open::open(spec, Split::Test).ok().map(|test| {
             warnings.extend(test.warnings);
             test.source
-        });
-        return Ok(Pictures {
-            train: opened.source,
-            test,
-            warnings,
-        });
-    }
-    let (train, test) = hold_out(opened.source, data);
+        }),
+        _ => None,
+    };
     Ok(Pictures {
-        train,
+        train: opened.source,
         test,
         warnings,
     })

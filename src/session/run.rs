@@ -41,7 +41,7 @@ pub struct Job {
 pub enum Start {
     /// From nothing.
     Fresh,
-    /// From the weights of another run; schedules and optimizer begin anew.
+    /// From the weights of another run, without its optimizer; schedules begin anew.
     From(Box<Checkpoint>),
     /// Where a checkpoint of another run stopped, as if this one had done its steps.
     Continue(Box<Checkpoint>),
@@ -146,10 +146,7 @@ impl<'a> Run<'a> {
         let mut warnings = Vec::new();
         match &job.start {
             Start::Fresh => {}
-            Start::From(checkpoint) => {
-                let weights = Checkpoint::clone(checkpoint).without_optimizer();
-                weights.restore(&mut trainer).context(UNFIT)?;
-            }
+            Start::From(checkpoint) => checkpoint.restore(&mut trainer).context(UNFIT)?,
             Start::Continue(checkpoint) => {
                 checkpoint.restore(&mut trainer).context(UNFIT)?;
                 first_step = match checkpoint.epoch {

@@ -167,9 +167,8 @@ fn vit(shapes: &Shapes, heads: Option<usize>) -> Result<Vit, UnknownNetwork> {
             false => 0.0,
         },
         registers,
-        mask_token: false,
         mean_pool: shapes.has("backbone.fc_norm.weight"),
-        prefix: "backbone.".into(),
+        ..Vit::default()
     })
 }
 
@@ -212,8 +211,7 @@ fn swin(shapes: &Shapes) -> Result<Swin, UnknownNetwork> {
         heads,
         window,
         mlp_ratio: hidden as f64 / dim as f64,
-        mask_token: false,
-        prefix: "backbone.".into(),
+        ..Swin::default()
     })
 }
 
@@ -304,12 +302,7 @@ mod tests {
             depth: 3,
             heads: 2,
             mlp_ratio: 3.0,
-            qkv_bias: true,
-            layer_scale: 0.0,
-            registers: 0,
-            mask_token: false,
-            mean_pool: false,
-            prefix: "backbone.".into(),
+            ..Vit::default()
         }
     }
 
@@ -372,14 +365,11 @@ mod tests {
         for (image, window) in [(224, 7), (224, 14)] {
             let swin = Swin {
                 image,
-                patch: 4,
                 dim: 24,
                 depths: vec![2, 2, 3, 1],
                 heads: vec![1, 2, 4, 8],
                 window,
-                mlp_ratio: 4.0,
-                mask_token: false,
-                prefix: "backbone.".into(),
+                ..Swin::default()
             };
             assert_eq!(backbone(&weights(swin.specs()), None), Ok(swin.into()));
         }

@@ -82,13 +82,7 @@ mod tests {
             dim: 64,
             depth: 2,
             heads: 2,
-            mlp_ratio: 2.0,
-            qkv_bias: true,
-            layer_scale: 0.0,
-            registers: 0,
-            mask_token: false,
-            mean_pool: false,
-            prefix: "backbone.".into(),
+            ..Vit::default()
         }
     }
 
@@ -115,14 +109,11 @@ mod tests {
     fn biases_of_windows_keep_their_shape() {
         let swin = |window| Swin {
             image: 64,
-            patch: 4,
             dim: 8,
             depths: vec![1, 1],
             heads: vec![1, 2],
             window,
-            mlp_ratio: 2.0,
-            mask_token: false,
-            prefix: "backbone.".into(),
+            ..Swin::default()
         };
         let device = device::choose("cpu").unwrap().device;
         let (from, to) = (swin(4), swin(8));

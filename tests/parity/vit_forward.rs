@@ -28,10 +28,9 @@ fn one(case: &Case, device: &Device) {
         mlp_ratio: case.number("mlp_ratio"),
         qkv_bias: case.flag("qkv_bias"),
         layer_scale: case.number("init_values") as f32,
-        registers: 0,
-        mask_token: true,
         mean_pool: case.flag("mean_pool"),
         prefix: String::new(),
+        ..Vit::default()
     };
     let stored = case.tensors("weights.safetensors");
     vit.mask_token = stored.0.contains_key("masked_embed");

@@ -19,8 +19,9 @@ mod tests;
 use rand_chacha::ChaCha8Rng;
 
 use super::Picture;
+use super::draws::Draws;
 use super::pixels::{self, Filter};
-use super::views::{CropParams, CropSpec, crop_params, view_rng, write_normalised};
+use super::views::{random_region, view_rng, write_normalised};
 
 pub use mixing::{Mix, MixError};
 pub use rand_augment::{Operation, RandAugment};
@@ -175,26 +176,11 @@ pub fn evaluation_shorter_side(size: usize) -> usize {
 
 /// torchvision's random resized crop at its defaults, mirrored with probability ½.
 fn crop(picture: &Picture, size: usize, filter: Filter, key: ViewKey) -> Picture {
-    let spec = CropSpec {
-        size,
-        scale: [0.08, 1.0],
-        aspect: [3.0 / 4.0, 4.0 / 3.0],
-        flip: 0.5,
-        jitter: 0.0,
-        brightness: 0.0,
-        contrast: 0.0,
-        saturation: 0.0,
-        hue: 0.0,
-        grayscale: 0.0,
-        blur: 0.0,
-        blur_sigma: [0.0; 2],
-        solarise: 0.0,
-        solarise_threshold: 256,
-    };
-    let (width, height) = (picture.width.max(1), picture.height.max(1));
-    let params: CropParams = crop_params(&spec, width, height, &mut key.stream(CROP));
-    let mut view = pixels::resized_crop(picture, params.region, size, size, filter);
-    if params.flip {
+    let shape = [picture.width.max(1), picture.height.max(1)];
+    let mut draws = key.stream(CROP);
+    let region = random_region([0.08, 1.0], [3.0 / 4.0, 4.0 / 3.0], shape, &mut draws);
+    let mut view = pixels::resized_crop(picture, region, size, size, filter);
+    if draws.chance(0.5) {
         pixels::flip_horizontal(&mut view);
     }
     view

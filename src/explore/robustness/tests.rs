@@ -16,12 +16,8 @@ fn encoder() -> Encoder {
         depth: 2,
         heads: 2,
         mlp_ratio: 2.0,
-        qkv_bias: true,
-        layer_scale: 0.0,
-        registers: 0,
-        mask_token: false,
-        mean_pool: false,
         prefix: String::new(),
+        ..Vit::default()
     };
     let mut weights = Parameters::init(&vit.specs(), 5, &device).to_host();
     for (name, tensor) in &mut weights {

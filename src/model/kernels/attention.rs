@@ -15,24 +15,7 @@ use super::{Kernel, dims, is_cpu, matrix, run, simd, slice};
 /// `qkv [batch * tokens, 3 * width]` holds queries, keys and values side by side, each split into
 /// `heads` runs of `width / heads` columns, as the reference lays them out → `[batch * tokens, width]`.
 pub fn attention(qkv: Tensor<2>, batch: usize, tokens: usize, heads: usize) -> Tensor<2> {
-    let width = qkv.dims()[1] / 3;
-    if is_cpu(&qkv.device()) {
-        let unused = qkv.clone().inner();
-        let kernel = Attention {
-            batch,
-            tokens,
-            heads,
-            bias: false,
-            mask: None,
-        };
-        return run(kernel, qkv, unused.clone(), unused);
-    }
-    let [q, k, v] = split(&qkv, [batch, tokens, heads]);
-    let scores = scores(q, k);
-    activation::softmax(scores, 3)
-        .matmul(v)
-        .swap_dims(1, 2)
-        .reshape([batch * tokens, width])
+    attend(qkv, None, None, [batch, tokens, heads])
 }
 
 /// The same within windows: `softmax(q kᵀ / √head + bias + mask) v`.
@@ -43,6 +26,15 @@ pub fn window_attention(
     qkv: Tensor<2>,
     bias: Tensor<2>,
     mask: Option<&Arc<[f32]>>,
+    shape: [usize; 3],
+) -> Tensor<2> {
+    attend(qkv, Some(bias), mask, shape)
+}
+
+fn attend(
+    qkv: Tensor<2>,
+    bias: Option<Tensor<2>>,
+    mask: Option<&Arc<[f32]>>,
     [batch, tokens, heads]: [usize; 3],
 ) -> Tensor<2> {
     let width = qkv.dims()[1] / 3;
@@ -52,13 +44,13 @@ pub fn window_attention(
             batch,
             tokens,
             heads,
-            bias: true,
+            bias: bias.is_some(),
             mask: mask.cloned(),
         };
-        return run(kernel, qkv, bias, unused);
+        return run(kernel, qkv, bias.unwrap_or(unused.clone()), unused);
     }
-    let [_, _, v] = split(&qkv, [batch, tokens, heads]);
-    window_weights(qkv, bias, mask, [batch, tokens, heads])
+    let [q, k, v] = split(&qkv, [batch, tokens, heads]);
+    weights(q, k, bias, mask)
         .matmul(v)
         .swap_dims(1, 2)
         .reshape([batch * tokens, width])
@@ -69,25 +61,10 @@ pub fn window_weights(
     qkv: Tensor<2>,
     bias: Tensor<2>,
     mask: Option<&Arc<[f32]>>,
-    [batch, tokens, heads]: [usize; 3],
+    shape: [usize; 3],
 ) -> Tensor<4> {
-    let [q, k, _] = split(&qkv, [batch, tokens, heads]);
-    let scores = scores(q, k) + bias.reshape([1, heads, tokens, tokens]);
-    let scores = match mask {
-        None => scores,
-        Some(mask) => {
-            let windows = mask.len() / (tokens * tokens);
-            let data = TensorData::new(mask.to_vec(), [1, windows, 1, tokens, tokens]);
-            let mask: Tensor<5> = Tensor::from_data(data, &scores.device().inner());
-            let mask = match scores.is_autodiff() {
-                true => mask.autodiff(),
-                false => mask,
-            };
-            let shape = [batch / windows, windows, heads, tokens, tokens];
-            (scores.reshape(shape) + mask).reshape([batch, heads, tokens, tokens])
-        }
-    };
-    activation::softmax(scores, 3)
+    let [q, k, _] = split(&qkv, shape);
+    weights(q, k, Some(bias), mask)
 }
 
 /// Queries, keys and values, `[batch, heads, tokens, head]` each.
@@ -101,9 +78,30 @@ fn split(qkv: &Tensor<2>, [batch, tokens, heads]: [usize; 3]) -> [Tensor<4>; 3] 
     })
 }
 
-fn scores(q: Tensor<4>, k: Tensor<4>) -> Tensor<4> {
-    let head = q.dims()[3] as f32;
-    q.matmul(k.transpose()) * head.powf(-0.5)
+/// `softmax(q kᵀ / √head + bias + mask)`.
+fn weights(
+    q: Tensor<4>,
+    k: Tensor<4>,
+    bias: Option<Tensor<2>>,
+    mask: Option<&Arc<[f32]>>,
+) -> Tensor<4> {
+    let [batch, heads, tokens, head] = q.dims();
+    let mut scores = q.matmul(k.transpose()) * (head as f32).powf(-0.5);
+    if let Some(bias) = bias {
+        scores = scores + bias.reshape([1, heads, tokens, tokens]);
+    }
+    if let Some(mask) = mask {
+        let windows = mask.len() / (tokens * tokens);
+        let data = TensorData::new(mask.to_vec(), [1, windows, 1, tokens, tokens]);
+        let mask: Tensor<5> = Tensor::from_data(data, &scores.device().inner());
+        let mask = match scores.is_autodiff() {
+            true => mask.autodiff(),
+            false => mask,
+        };
+        let shape = [batch / windows, windows, heads, tokens, tokens];
+        scores = (scores.reshape(shape) + mask).reshape([batch, heads, tokens, tokens]);
+    }
+    activation::softmax(scores, 3)
 }
 
 #[derive(Debug)]

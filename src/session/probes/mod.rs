@@ -9,12 +9,13 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, bail, ensure};
 use burn::tensor::Device;
+use clap::ValueEnum;
 use serde::Serialize;
 
 use super::encoder::Opened;
 use super::pictures::{self, Subset};
 use crate::data::cifar::Split;
-use crate::data::open::{self, Kind as SourceKind};
+use crate::data::open;
 use crate::data::{LoadError, Source};
 use crate::explore::{Cache, Encoder, Tell};
 use crate::probe::pooled::Pooling;
@@ -22,16 +23,24 @@ use crate::settings::Settings;
 use rows::Eyes;
 
 /// What is measured.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum Kind {
+    /// Weighted k-nearest neighbours of class tokens
     Knn,
+    /// A linear classifier on class tokens, at 45 learning rates
     Linear,
+    /// Logistic regression with an L2 penalty
     Logistic,
+    /// k-means and the network's own prototypes against the classes
     Cluster,
+    /// Every test picture looks for those of its class: mean average precision
     Retrieval,
+    /// Distorted copies of pictures are looked for among all of them
     Copy,
+    /// Train backbone and classifier together on all labels
     Finetune,
+    /// Learn from 1 % and 10 % of the labels: frozen features, and the whole network
     Semi,
 }
 
@@ -91,22 +100,7 @@ impl Sets {
             0 => source,
             most => Subset::spread(&source, most),
         };
-        let official = train == pictures::DEMO || {
-            let opened = open::open(train, Split::Train)?;
-            opened.kind == SourceKind::Cifar10
-        };
-        let mut opened = match official {
-            true => pictures::open(train, settings)?,
-            false => {
-                let (train, warnings) = pictures::open_whole(train, settings)?;
-                let test = None;
-                pictures::Pictures {
-                    train,
-                    test,
-                    warnings,
-                }
-            }
-        };
+        let mut opened = pictures::open_official(train, settings)?;
         let mut from = match opened.test {
             Some(_) => format!("the test part of {train}"),
             None => String::new(),

@@ -11,12 +11,9 @@ pub fn tiny_vit() -> Vit {
         depth: 2,
         heads: 2,
         mlp_ratio: 2.0,
-        qkv_bias: true,
         layer_scale: 1.0,
         registers: 2,
-        mask_token: false,
-        mean_pool: false,
-        prefix: "backbone.".to_owned(),
+        ..Vit::default()
     }
 }
 
@@ -30,8 +27,8 @@ pub fn tiny_swin() -> Swin {
         heads: vec![2, 4],
         window: 4,
         mlp_ratio: 2.0,
-        mask_token: false,
         prefix: String::new(),
+        ..Swin::default()
     }
 }
 

@@ -62,6 +62,7 @@ def model(about, weights, size):
         init_values=1.0 if "blocks.0.ls1.gamma" in weights else None,
         reg_tokens=weights["reg_token"].shape[1] if "reg_token" in weights else 0,
         no_embed_class="reg_token" in weights,
+        dynamic_img_size=True,
         norm_layer=NORM,
         num_classes=0,
     )
@@ -134,6 +135,10 @@ def check(file, folder):
         onnx.checker.check_model(str(graph), full_check=True)
         session = onnxruntime.InferenceSession(str(graph), providers=["CPUExecutionProvider"])
         image, ours = (image, ours) if side == size else seen(file, folder, side)
+        if registers and side != size:  # resampled positions: antialiased in timm as in DINOv2's networks with registers
+            with torch.no_grad():
+                tokens = network.forward_features(image)
+            report(file, f"timm at {side} px", without(tokens.numpy()), ours)
         (tokens,) = session.run(["tokens"], {"image": image.numpy()})
         report(file, f"onnxruntime at {side} px", without(tokens), ours)
 

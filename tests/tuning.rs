@@ -4,8 +4,8 @@ use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
 
-use patchlight::data::Source;
 use patchlight::data::parts::Parts;
+use patchlight::data::{Framing, Source};
 use patchlight::explore::Progress;
 use patchlight::finetune::Recipe;
 use patchlight::session::import;
@@ -33,6 +33,7 @@ fn job<'a>(found: &'a Found, folder: Option<&Path>) -> Job<'a> {
         train: pictures(160, 1),
         test: pictures(96, 2),
         side: 64,
+        framing: Framing::Evaluation,
         mean: [0.485, 0.456, 0.406],
         std: [0.229, 0.224, 0.225],
         folder: folder.map(Path::to_owned),

@@ -58,7 +58,7 @@ enum Command {
     /// Go on with a run from its newest checkpoint
     Resume(resume::Args),
     /// How good features are: k-NN, linear, logistic, clusters, retrieval, copies
-    Probe(probe::Args),
+    Probe(Box<probe::Args>),
     /// What every prototype stands for: its best patches, as sheets and a page to browse
     Patterns(patterns::Args),
     /// How well prototypes stand for the parts of the built-in pictures
@@ -114,7 +114,7 @@ pub fn run() -> Result<ExitCode> {
             train::run(args, matches.subcommand().map(|(_, matches)| matches))
         }
         Some(Command::Resume(args)) => resume::run(args),
-        Some(Command::Probe(args)) => probe::run(args),
+        Some(Command::Probe(args)) => probe::run(*args),
         Some(Command::Patterns(args)) => patterns::run(args),
         Some(Command::Parts(args)) => parts::run(args),
         Some(Command::Colours(args)) => colours::run(args),

@@ -1,20 +1,23 @@
 //! `patchlight probe`: how good a network's features are.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 
 use super::look::{NetworkArgs, Watch, warn};
+use crate::data::Framing;
 use crate::device;
 use crate::explore::Cache;
 use crate::finetune::Recipe;
 use crate::probe::knn::TEMPERATURE;
+use crate::probe::linear::Rule;
 use crate::probe::logistic::LAMBDAS;
 use crate::probe::pooled::Pooling;
 use crate::session::evaluate::NEIGHBOURS;
+use crate::session::probes::landmarks::Landmarks;
 use crate::session::probes::tuned::{Tuned, finetune, semi};
-use crate::session::probes::{Kind, Plan, Report, Row, Sets, run as measure};
+use crate::session::probes::{Kind, Plan, Report, Row, Sets, run as measure, run_landmarks};
 use crate::session::tuning::Epoch;
 use crate::weights::file::write_atomically;
 
@@ -26,10 +29,13 @@ pub struct Args {
     #[command(flatten)]
     network: NetworkArgs,
     /// Labelled pictures to learn from: a folder of class folders, an archive of one, CIFAR-10, a table of path,label
-    /// (.csv), or `parts`
+    /// (.csv), or `parts`; for retrieval also a list of queries as revisited Oxford and Paris have it (.pkl, .json)
     train: String,
     /// Labelled pictures to test with [default: the test part of TRAIN, or a part held out of it]
     test: Option<String>,
+    /// What of a picture is shown to the network [default: squeezed for copy, else evaluation]
+    #[arg(long, value_enum)]
+    framing: Option<Framing>,
     /// At most this many pictures to learn from, 0 = all
     #[arg(long, default_value_t = 0, value_name = "N")]
     max_train: usize,
@@ -75,12 +81,22 @@ pub struct Args {
     /// linear: one learning rate (for a batch of 256) instead of the sweep over 45
     #[arg(long)]
     lr: Option<f64>,
+    /// linear: optimizers that are tried at every rate
+    #[arg(long, value_enum, value_delimiter = ',', default_values_t = [Rule::Sgd], value_name = "NAME,NAME")]
+    optimizer: Vec<Rule>,
+    /// linear: weight decays that are tried at every rate
+    #[arg(long, value_delimiter = ',', default_values_t = [0.0], value_name = "D,D")]
+    decay: Vec<f64>,
     /// logistic: penalties
     #[arg(long, value_delimiter = ',', default_values_t = LAMBDAS, value_name = "L,L")]
     lambda: Vec<f64>,
     /// cluster: clusters of k-means, 0 = as many as classes
     #[arg(long, default_value_t = 0, value_name = "N")]
     clusters: usize,
+    /// retrieval: describe pictures whole and at three scales, their longer side cut down to this, instead of as
+    /// squares [default with a list of queries: 512]
+    #[arg(long, value_name = "PIXELS")]
+    long_side: Option<usize>,
     /// copy: whiten the features, learned on pictures that are not copied
     #[arg(long)]
     whiten: bool,
@@ -172,6 +188,9 @@ impl Args {
             epochs: self.epochs,
             batch: self.batch,
             lr: self.lr,
+            rules: self.optimizer.clone(),
+            decays: self.decay.clone(),
+            long_side: self.long_side,
             clusters: self.clusters,
             whiten: self.whiten,
             held_out: self.held_out,
@@ -189,16 +208,28 @@ impl Args {
 pub fn run(args: Args) -> Result<ExitCode> {
     let path = &args.network.checkpoint;
     let imported = args.network.import(path)?;
-    let opened = args.network.look_through(&imported, path)?;
+    let mut opened = args.network.look_through(&imported, path)?;
+    opened.encoder.framing = args.framing.unwrap_or(match args.kind {
+        Kind::Copy => Framing::Squeezed,
+        _ => Framing::Evaluation,
+    });
     let device = device::choose(&args.network.device.device)?.device;
-    let most = [args.max_train, args.max_test];
-    let sets = Sets::open(&args.train, args.test.as_deref(), &opened.settings, most)?;
-    warn(&sets.warnings);
     let cache = match args.no_cache {
         true => Cache::none(),
         false => Cache::of_user(),
     };
     let plan = args.plan();
+    if plan.kind == Kind::Retrieval && Landmarks::is_list(args.train.as_ref()) {
+        return Watch::new()?.run(|watch| {
+            let mut tell = |progress| watch.tell(progress);
+            let (list, tell) = (&args.train, &mut tell);
+            let report = run_landmarks(&plan, &opened, list, &cache, &device, tell)?;
+            show(&report, args.json.as_deref())
+        });
+    }
+    let most = [args.max_train, args.max_test];
+    let sets = Sets::open(&args.train, args.test.as_deref(), &opened.settings, most)?;
+    warn(&sets.warnings);
     Watch::new()?.run(|watch| {
         let mut tell = |progress| watch.tell(progress);
         let train = (&sets, args.train.as_str());
@@ -232,21 +263,29 @@ pub fn run(args: Args) -> Result<ExitCode> {
             }
             _ => measure(&plan, &opened, train, &cache, &device, &mut tell)?,
         };
-        print(&report);
-        if let Some(path) = &args.json {
-            let text = serde_json::to_vec_pretty(&report)?;
-            write_atomically(path, &text)
-                .with_context(|| format!("cannot write {}", path.display()))?;
-        }
-        Ok(())
+        show(&report, args.json.as_deref())
     })
 }
 
+/// Prints a report, and writes it to `json`.
+fn show(report: &Report, json: Option<&Path>) -> Result<()> {
+    print(report);
+    if let Some(path) = json {
+        let text = serde_json::to_vec_pretty(report)?;
+        write_atomically(path, &text)
+            .with_context(|| format!("cannot write {}", path.display()))?;
+    }
+    Ok(())
+}
+
 fn print(report: &Report) {
+    let classes = match report.classes {
+        0 => String::new(),
+        classes => format!(" of {classes} classes"),
+    };
     say!(
-        "{} pictures of {} classes from {}; {} test pictures: {}",
+        "{} pictures{classes} from {}; {} test pictures: {}",
         report.train_pictures,
-        report.classes,
         report.train,
         report.test_pictures,
         report.test

@@ -86,6 +86,12 @@ impl Folder {
         Ok(Self { root, catalogue })
     }
 
+    /// The pictures with these names, which are relative to `root`, or absolute; none is labelled.
+    pub fn named(root: &Path, names: Vec<String>) -> Self {
+        let bare = names.into_iter().map(|name| (name, None));
+        Self::of(root, Catalogue::labelled(bare.collect()))
+    }
+
     /// The pictures of a catalogue whose names are relative to `root`, or absolute.
     pub(super) fn of(root: &Path, catalogue: Catalogue) -> Self {
         let root = root.to_owned();

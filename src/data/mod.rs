@@ -18,6 +18,7 @@ pub mod decode;
 pub mod draws;
 pub mod finetune;
 pub mod folder;
+mod framing;
 mod listed;
 pub mod loader;
 pub mod masks;
@@ -26,6 +27,8 @@ pub mod parts;
 pub mod pixels;
 mod shared_file;
 pub mod views;
+
+pub use framing::Framing;
 
 /// One decoded picture: 8-bit RGB, rows top to bottom, `rgb.len() == width * height * 3`.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -13,7 +13,7 @@ mod resize;
 
 pub use blur::gaussian_blur;
 pub use hue::shift_hue;
-pub use resize::{Filter, Rect, resize, resize_shorter, resized_crop};
+pub use resize::{Filter, Rect, resize, resize_shorter, resized_crop, thumbnail};
 
 use super::Picture;
 use lanes::{cut, for_each_group, widest};

@@ -39,7 +39,7 @@ impl Key {
         }
         let key = Key(format!("{kind}-{:x}", hash.finalize()));
         key.with("weights", encoder.fingerprint())
-            .with("side", encoder.side)
+            .with("side", format!("{} {:?}", encoder.side, encoder.framing))
             .with("mean", format!("{:?}{:?}", encoder.mean, encoder.std))
     }
 

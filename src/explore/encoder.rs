@@ -1,22 +1,21 @@
 //! A trained network to look through: pictures in, tokens, attention and prototypes out.
 //!
-//! Pictures are shown without augmentation, as evaluations show them: the shorter side is resized
-//! to [`Encoder::side`] and the square in the middle is cut out. The side may differ from the one that
-//! was trained on; positions are then interpolated.
+//! Pictures are shown without augmentation as squares of [`Encoder::side`] pixels. The side may differ
+//! from the one that was trained on; positions are then interpolated.
 
 use anyhow::{Result, ensure};
 use burn::tensor::{Device, Tensor};
 use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 
-use crate::data::{Picture, pixels};
+use crate::data::pixels::{self, Filter};
+use crate::data::{Framing, Picture};
 use crate::model::kernels::l2_normalise;
 use crate::model::{
     Backbone, Head, HostTensors, NORM_EPSILON, Parameters, Patches, Statistics, download, upload,
 };
 use crate::pretrain::Network;
 use crate::pretrain::objective::Centres;
-use crate::probe::features::eval_view;
 use crate::settings::Settings;
 
 /// Tokens in a batch: enough to keep a device busy, few enough for a small one (a hidden layer of
@@ -53,6 +52,8 @@ pub struct Encoder {
     pub prototypes: Option<Prototypes>,
     /// Side in pixels at which pictures are shown.
     pub side: usize,
+    /// What of them is shown.
+    pub framing: Framing,
     /// Block whose tokens the patches are: it says how large they are in a Swin transformer.
     focus: usize,
     /// Of red, green and blue.
@@ -84,6 +85,7 @@ impl Encoder {
         let weights = Parameters::load(&specs, tensors, device)?;
         Ok(Encoder {
             side: backbone.image(),
+            framing: Framing::Middle,
             focus: backbone.depth() - 1,
             fingerprint: fingerprint(tensors, prototypes.as_ref()),
             backbone,
@@ -174,7 +176,7 @@ impl Encoder {
 
     /// A picture as the network sees it.
     pub fn view(&self, picture: &Picture) -> Picture {
-        eval_view(picture, self.side)
+        self.framing.square(picture, self.side, Filter::Bicubic)
     }
 
     /// Tokens after block `block`, `[pictures, 1 + patches, dim]`, class token first. Pictures are
@@ -218,6 +220,7 @@ impl Encoder {
         let name = "untrained network".to_owned();
         let mut fresh = Encoder::new(self.backbone.clone(), None, &tensors, name, device)?;
         (fresh.mean, fresh.std) = (self.mean, self.std);
+        fresh.framing = self.framing;
         fresh.at(self.side)
     }
 
@@ -333,6 +336,14 @@ impl Encoder {
     /// Rows on this encoder's device.
     pub(super) fn matrix(&self, data: Vec<f32>, shape: [usize; 2]) -> Tensor<2> {
         upload(data, shape, &self.device)
+    }
+
+    /// The class token of one picture of any shape, normalised planes `[3, height, width]`.
+    pub(super) fn class_token(&self, planes: &[f32], [height, width]: [usize; 2]) -> Vec<f32> {
+        let shape = [1, height, width];
+        let patches = Patches::new(planes, shape, self.backbone.patch(), &self.device);
+        let tokens = self.backbone.forward(&self.weights, &patches, None, None);
+        download(tokens.slice([0..1, 0..self.backbone.dim()]))
     }
 
     fn upload(&self, pictures: &[Picture]) -> Patches {

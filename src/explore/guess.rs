@@ -7,10 +7,10 @@
 use anyhow::Result;
 use burn::tensor::{Device, Tensor};
 
-use crate::data::{Picture, pixels};
+use crate::data::pixels::{self, Filter};
+use crate::data::{Framing, Picture};
 use crate::model::{Head, HostTensors, Parameters, Patches, Statistics, download, upload};
 use crate::pretrain::Network;
-use crate::probe::features::eval_view;
 use crate::settings::Settings;
 
 /// Both networks of a run, to be asked.
@@ -69,7 +69,7 @@ impl Pair {
     /// temperature `temperature`. A mask of another size than the picture's grid hides nothing.
     pub fn ask(&self, picture: &Picture, mask: &[bool], temperature: f64) -> Vec<Guess> {
         let side = self.settings.views.global_size;
-        let view = eval_view(picture, side);
+        let view = Framing::Middle.square(picture, side, Filter::Bicubic);
         let mut planes = vec![0.0; 3 * side * side];
         let f32s = |v: [f64; 3]| v.map(|x| x as f32);
         let views = &self.settings.views;

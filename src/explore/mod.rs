@@ -14,6 +14,7 @@ pub mod clusters;
 pub mod colours;
 pub mod correspondence;
 pub mod damage;
+mod descriptor;
 pub mod draw;
 mod encoder;
 pub mod features;

@@ -117,7 +117,7 @@ impl Vit {
         match patches.square && patches.count() == stored {
             true => table,
             false => {
-                let matrix = resample::positions(self.side(), rows, columns);
+                let matrix = resample::positions(self.side(), rows, columns, self.registers > 0);
                 let device = table.device().inner();
                 let matrix = upload(matrix, [rows * columns, stored], &device);
                 let class = table.clone().slice([0..1, 0..self.dim]);

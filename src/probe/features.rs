@@ -1,16 +1,15 @@
 //! What a network says about whole pictures: features and prototypes, a batch at a time.
 //!
-//! Pictures are shown without augmentation: the shorter side is resized to the network's nominal
-//! size (bicubic) and the centre is cut out.
+//! Pictures are shown without augmentation: the largest square in the middle, resized to the network's nominal
+//! size (bicubic).
 
 use std::sync::Arc;
 
 use burn::tensor::{Device, Tensor};
 use rayon::prelude::*;
 
-use super::nearest::Features;
 use crate::data::pixels::{self, Filter};
-use crate::data::{LoadError, PartMap, Picture, Source};
+use crate::data::{Framing, LoadError, PartMap, Picture, Source};
 use crate::model::{Head, Parameters, Patches, Statistics, download};
 use crate::pretrain::Network;
 use crate::pretrain::objective::Centres;
@@ -35,13 +34,12 @@ pub struct Prepared {
 impl Prepared {
     /// Loads pictures `from..to` of `source` at `side` pixels, on all cores.
     pub fn load(source: &Arc<dyn Source>, from: usize, to: usize, side: usize) -> Self {
+        let view = |picture: &Picture| Framing::Middle.square(picture, side, Filter::Bicubic);
         let load = |index: usize| match source.load_with_parts(index) {
-            Some((picture, parts)) => {
-                Ok((index, eval_view(&picture, side), Some(parts.scaled(side))))
-            }
+            Some((picture, parts)) => Ok((index, view(&picture), Some(parts.scaled(side)))),
             None => source
                 .load(index)
-                .map(|picture| (index, eval_view(&picture, side), None)),
+                .map(|picture| (index, view(&picture), None)),
         };
         let loaded: Vec<_> = (from..to.min(source.len()))
             .into_par_iter()
@@ -62,31 +60,6 @@ impl Prepared {
         }
         prepared
     }
-
-    /// The pictures themselves as features, all channels of all pixels: the baseline that any
-    /// network has to beat.
-    pub fn raw(&self) -> Features {
-        let dim = self.pictures.first().map_or(1, |p| p.rgb.len());
-        let data = self
-            .pictures
-            .iter()
-            .flat_map(|p| p.rgb.iter().map(|&v| v as f32 / 255.0));
-        Features {
-            dim,
-            data: data.collect(),
-        }
-    }
-}
-
-/// A picture as networks see it when nothing is random: shorter side to `side`, centre cut out.
-pub fn eval_view(picture: &Picture, side: usize) -> Picture {
-    if picture.width == side && picture.height == side {
-        return picture.clone();
-    }
-    pixels::centre_crop(
-        &pixels::resize_shorter(picture, side, Filter::Bicubic),
-        side,
-    )
 }
 
 /// What a network says about some pictures.

@@ -8,6 +8,8 @@
 
 mod heads;
 
+use clap::ValueEnum;
+
 use super::labelled::Labelled;
 use super::nearest::{Features, ProbeError, same_length};
 use crate::data::draws::Draws;
@@ -26,8 +28,20 @@ const RATE_BATCH: f64 = 256.0;
 pub struct Rate {
     /// Learning rate for a batch of 256; it is multiplied by `batch / 256`.
     pub lr: f64,
-    /// Added to the gradient times weight and bias, as in PyTorch's SGD. The reference's is 0.
+    /// Added to the gradient times weight and bias, as in PyTorch's SGD; by LARS to that of the weights alone. The
+    /// reference's is 0.
     pub weight_decay: f64,
+    pub rule: Rule,
+}
+
+/// How a step follows from the gradient.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Rule {
+    /// Momentum
+    #[default]
+    Sgd,
+    /// Momentum of gradients as long as a thousandth of the weights (You et al. 2017)
+    Lars,
 }
 
 /// What all classifiers of a run share.
@@ -165,7 +179,7 @@ pub fn train_linear(
 }
 
 /// Trains one classifier a rate, all from the same weights on the same batches; results in the order of
-/// `rates`. Each learns as it would alone, but for `f32` rounding: wider products add up differently. Memory: five times `rates · classes · dim` floats beside the features.
+/// `rates`. Each learns as it would alone, but for `f32` rounding: wider products add up differently. Memory: six times `rates · classes · dim` floats beside the features.
 pub fn train_together(
     train: Labelled,
     test: Labelled,

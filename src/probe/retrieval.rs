@@ -112,6 +112,34 @@ pub fn leave_one_out(
     means(queries.collect(), ks)
 }
 
+/// The rows of `database` by falling cosine similarity to each row of `queries`; equal ones by number.
+pub fn rankings(queries: &Features, database: &Features) -> Result<Vec<Vec<u32>>, ProbeError> {
+    queries.check("query")?;
+    database.check("picture")?;
+    same_length("values of a query", database.dim, queries.dim)?;
+    let [mut queries, mut database] = [queries.clone(), database.clone()];
+    queries.l2_normalise();
+    database.l2_normalise();
+    let dim = database.dim;
+    let rows = queries.data.par_chunks_exact(dim);
+    let ranked = rows.map(|query| {
+        let mut similarities = vec![0.0; database.rows()];
+        dot_rows(query, &database.data, dim, &mut similarities);
+        ranking(similarities.iter().enumerate())
+    });
+    Ok(ranked.collect())
+}
+
+/// Numbers by falling similarity, equal ones by number.
+fn ranking<'a>(similarities: impl Iterator<Item = (usize, &'a f32)>) -> Vec<u32> {
+    // One whole number a picture, which sorts that way.
+    let mut order: Vec<u64> = similarities
+        .map(|(i, similarity)| u64::from(!rising(*similarity)) << 32 | i as u64)
+        .collect();
+    order.sort_unstable();
+    order.into_iter().map(|key| key as u32).collect()
+}
+
 fn score_row(
     similarities: &[f32],
     labels: &[u32],
@@ -120,13 +148,9 @@ fn score_row(
 ) -> Option<QueryScore> {
     let own = labels.get(query)?;
     let others = similarities.iter().enumerate().filter(|(i, _)| *i != query);
-    // One whole number a picture, which sorts by falling similarity, then by rising number.
-    let mut order: Vec<u64> = others
-        .map(|(i, similarity)| u64::from(!rising(*similarity)) << 32 | i as u64)
-        .collect();
-    order.sort_unstable();
-    let is_positive = |key: &u64| labels.get((key & 0xffff_ffff) as usize) == Some(own);
-    let found = order.iter().enumerate().filter(|(_, key)| is_positive(key));
+    let is_positive = |picture: &u32| labels.get(*picture as usize) == Some(own);
+    let order = ranking(others);
+    let found = order.iter().enumerate().filter(|(_, i)| is_positive(i));
     let ranks: Vec<usize> = found.map(|(rank, _)| rank).collect();
     score_query(&ranks, ranks.len(), ks)
 }
@@ -265,6 +289,22 @@ mod tests {
             (found.counted, &found.precision),
             (rows, &expected.precision)
         );
+    }
+
+    #[test]
+    fn rankings_fall_by_cosine() {
+        let rows = |data: &[f32]| Features {
+            dim: 2,
+            data: data.to_vec(),
+        };
+        let database = rows(&[0.0, 1.0, 9.0, 1.0, 1.0, 0.0, -1.0, 0.0, 0.0, 2.0]);
+        let found = rankings(&rows(&[1.0, 0.0, 0.0, 3.0]), &database).unwrap();
+        assert_eq!(found, [vec![2, 1, 0, 4, 3], vec![0, 4, 1, 2, 3]]);
+        let wider = Features {
+            dim: 3,
+            data: vec![1.0; 3],
+        };
+        assert!(rankings(&wider, &database).is_err());
     }
 
     #[test]

@@ -7,23 +7,26 @@
 //! at that rate and epoch is reported, so the classifier still learned from all training rows.
 
 use super::labelled::Labelled;
-use super::linear::{Epoch, LinearOptions, LinearResult, Rate, Score, train_together};
+use super::linear::{Epoch, LinearOptions, LinearResult, Rate, Rule, Score, train_together};
 use super::nearest::{Features, ProbeError};
 use super::splits;
 
 /// Share of the training rows that the honest choice is made on.
 const HELD_OUT: f64 = 0.1;
 
-/// The reference's 45 rates, {1…9} × {1e-4, 1e-3, 1e-2, 1e-1, 1} for a batch of 256, each with every weight
-/// decay of `weight_decays`; `[0.0]` is the reference's own.
-pub fn rates(weight_decays: &[f64]) -> Vec<Rate> {
+/// The reference's 45 rates, {1…9} × {1e-4, 1e-3, 1e-2, 1e-1, 1} for a batch of 256, each with every one of
+/// `rules` and every weight decay of `weight_decays`; SGD and 0 are the reference's own.
+pub fn rates(rules: &[Rule], weight_decays: &[f64]) -> Vec<Rate> {
     let mut rates = vec![];
     for lr in [1e-4, 1e-3, 1e-2, 1e-1, 1.0] {
         for times in 1..10 {
-            rates.extend(weight_decays.iter().map(|&weight_decay| Rate {
-                lr: lr * f64::from(times),
-                weight_decay,
-            }));
+            for &rule in rules {
+                rates.extend(weight_decays.iter().map(|&weight_decay| Rate {
+                    lr: lr * f64::from(times),
+                    weight_decay,
+                    rule,
+                }));
+            }
         }
     }
     rates
@@ -148,19 +151,27 @@ mod tests {
 
     #[test]
     fn the_rates_of_the_reference() {
-        let all = rates(&[0.0]);
+        let all = rates(&[Rule::Sgd], &[0.0]);
         assert_eq!(all.len(), 45);
         let lr = |i: usize| all[i].lr;
         assert_eq!((lr(0), lr(9), lr(44)), (1e-4, 1e-3, 9.0));
         assert!(all.windows(2).all(|pair| pair[0].lr < pair[1].lr));
-        assert_eq!(rates(&[0.0, 1e-6]).len(), 90);
+        assert_eq!(rates(&[Rule::Sgd, Rule::Lars], &[0.0, 1e-6]).len(), 180);
     }
 
     #[test]
     fn the_honest_choice_never_sees_the_test_rows() {
         let train = rows(300, 8, 1);
         let (test, other) = (rows(200, 8, 2), rows(200, 0, 3));
-        let of = |test| sweep(borrow(&train), borrow(test), &rates(&[0.0]), &options()).unwrap();
+        let of = |test| {
+            sweep(
+                borrow(&train),
+                borrow(test),
+                &rates(&[Rule::Sgd], &[0.0]),
+                &options(),
+            )
+            .unwrap()
+        };
         let (found, elsewhere) = (of(&test), of(&other));
         let (honest, there) = (found.honest.unwrap(), elsewhere.honest.unwrap());
         assert_eq!((honest.rate, honest.epoch), (there.rate, there.epoch));
@@ -169,7 +180,12 @@ mod tests {
         let split = splits::held_out(&train.1, 0.1, 0).unwrap();
         assert_eq!((split.train.len(), split.held_out.len()), (270, 30));
         let [kept, held] = [&split.train, &split.held_out].map(|rows| take(borrow(&train), rows));
-        let again = train_together(borrow(&kept), borrow(&held), &rates(&[0.0]), &options());
+        let again = train_together(
+            borrow(&kept),
+            borrow(&held),
+            &rates(&[Rule::Sgd], &[0.0]),
+            &options(),
+        );
         let (rate, epoch) = best(&curves(again.unwrap())).unwrap();
         assert_eq!((honest.rate, honest.epoch), (found.curves[rate].0, epoch));
         // The flattering choice is the maximum over all curves; on rows without any signal it still
@@ -199,7 +215,12 @@ mod tests {
             data: vec![1.0, 0.0, 0.0, 1.0],
         };
         let train = (train, vec![0, 1]);
-        let found = sweep(borrow(&train), borrow(&train), &rates(&[0.0]), &options());
+        let found = sweep(
+            borrow(&train),
+            borrow(&train),
+            &rates(&[Rule::Sgd], &[0.0]),
+            &options(),
+        );
         assert_eq!(found.unwrap().honest, None);
     }
 }

@@ -16,23 +16,17 @@ use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use crate::data::finetune::{
-    BatchKey, RandAugment, Recipe as Views, ViewKey, evaluation_shorter_side, evaluation_view,
-};
+use crate::data::finetune::{BatchKey, RandAugment, Recipe as Views, ViewKey};
 use crate::data::pixels::{self, Filter};
-use crate::data::{Picture, Source};
+use crate::data::{Framing, Source};
 use crate::explore::{Progress, Stopped, Tell};
 use crate::finetune::{Classifier, Recipe, Tuner};
 use crate::model::WeightError;
-use crate::probe::features::eval_view;
 use crate::weights::file::{self, Precision};
 use crate::weights::{Found, resize};
 
 /// Pictures that are tested at once.
 const TESTED: usize = 64;
-
-/// Smallest side at which test pictures are resized to a little more and their middle is cut out, as for ImageNet.
-const CUT_FROM: usize = 96;
 
 /// What to fine-tune, on what.
 pub struct Job<'a> {
@@ -42,8 +36,11 @@ pub struct Job<'a> {
     pub from_head: bool,
     pub train: Arc<dyn Source>,
     pub test: Arc<dyn Source>,
-    /// Side of the views in pixels, and what they are normalised by.
+    /// Side of the views in pixels.
     pub side: usize,
+    /// What of a test picture is shown.
+    pub framing: Framing,
+    /// What views are normalised by.
     pub mean: [f64; 3],
     pub std: [f64; 3],
     /// Where metrics and checkpoints go; what is found there is gone on with.
@@ -253,7 +250,8 @@ impl<'a> Tuning<'a> {
             let loaded: Vec<(Vec<f32>, usize)> = batch
                 .par_iter()
                 .filter_map(|&index| {
-                    let view = test_view(&source.load(index).ok()?, side);
+                    let picture = source.load(index).ok()?;
+                    let view = self.job.framing.square(&picture, side, Filter::Bilinear);
                     let mut planes = vec![0.0; 3 * side * side];
                     let (mean, std) = (self.views.mean, self.views.std);
                     pixels::write_normalised(&view, mean, std, &mut planes);
@@ -316,7 +314,7 @@ impl<'a> Tuning<'a> {
         Ok(serde_json::to_string(&(
             &self.job.recipe,
             self.job.from_head,
-            self.job.side,
+            (self.job.side, self.job.framing),
             (train.len(), test.len(), train.classes()),
         ))?)
     }
@@ -388,15 +386,4 @@ fn load(
         targets,
         rows: labels.len(),
     })
-}
-
-/// A test picture as the network sees it: as in the reference, but small ones whole.
-fn test_view(picture: &Picture, side: usize) -> Picture {
-    match side < CUT_FROM {
-        true => eval_view(picture, side),
-        false => {
-            let shorter = evaluation_shorter_side(side);
-            evaluation_view(picture, shorter, side, Filter::Bilinear)
-        }
-    }
 }

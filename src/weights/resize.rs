@@ -23,7 +23,7 @@ fn positions(tensors: &mut HostTensors, from: &Vit, to: &Vit) {
         return;
     };
     let (before, after) = (from.side(), to.side());
-    let matrix = resample::positions(before, after, after);
+    let matrix = resample::positions(before, after, after, from.registers > 0);
     let (class, cells) = table.data.split_at(from.dim);
     let mut data = class.to_vec();
     data.extend(product(&matrix, cells, before * before));

@@ -6,7 +6,7 @@
 use super::knn::{case_folders, read_meta, read_tensors, whole};
 use patchlight::probe::labelled::Labelled;
 use patchlight::probe::linear::{
-    Head, LinearOptions, LinearResult, Rate, train_linear, train_together,
+    Head, LinearOptions, LinearResult, Rate, Rule, train_linear, train_together,
 };
 use patchlight::probe::nearest::Features;
 use patchlight::probe::pooled::{BlockTokens, Pooling, probe_features};
@@ -97,6 +97,7 @@ fn check(prefix: &str, case: &Value, tensors: &SafeTensors, allowed: Allowed) {
     let rate = |lr| Rate {
         lr,
         weight_decay: 0.0,
+        rule: Rule::Sgd,
     };
     let own = rate(number("lr"));
     let found = train_linear(train, test_rows, own, &options).expect("training");

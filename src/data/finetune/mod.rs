@@ -1,4 +1,4 @@
-//! What the network sees while it is fine-tuned or probed (specification §6.2, §6.3).
+//! What the network sees while it is fine-tuned (specification §6.3).
 //!
 //! The recipe of DeiT and BEiT as timm carries it out: crop, mirror, RandAugment, random erasing,
 //! then mixup or CutMix over the batch. timm's jitter of colours (0.4) is off where RandAugment is
@@ -152,26 +152,6 @@ impl Recipe {
         draws.set_stream(MIXING);
         Mix::draw(self.mixup, self.cutmix, self.size, &mut draws)
     }
-}
-
-/// The training view of linear probing (§6.2): a random crop, bilinear, and mirroring.
-pub fn plain_view(picture: &Picture, size: usize, key: ViewKey) -> Picture {
-    crop(picture, size, Filter::Bilinear, key)
-}
-
-/// The view for evaluation: the shorter side to `shorter` pixels, `size`×`size` cut from the
-/// middle. `shorter` is raised to `size` where it is less.
-pub fn evaluation_view(picture: &Picture, shorter: usize, size: usize, filter: Filter) -> Picture {
-    pixels::centre_crop(
-        &pixels::resize_shorter(picture, shorter.max(size), filter),
-        size,
-    )
-}
-
-/// The shorter side that goes with an evaluation view of `size` pixels (§6.3): 256 for 224; from
-/// 384 up the size itself.
-pub fn evaluation_shorter_side(size: usize) -> usize {
-    if size < 384 { size * 256 / 224 } else { size }
 }
 
 /// torchvision's random resized crop at its defaults, mirrored with probability ½.

@@ -38,7 +38,7 @@ fn crops_have_the_references_areas_and_shapes() {
     let total = 20_000;
     let (mut area, mut area2, mut shape, mut shape2, mut flips) = (0.0, 0.0, 0.0, 0.0, 0);
     for index in 0..total {
-        let view = plain_view(&picture, 8, key(index));
+        let view = crop(&picture, 8, Filter::Bilinear, key(index));
         // Pixels 1 and 6 are 5/8 of a crop apart and untouched by its border.
         let across = f64::from(view.rgb[6 * 3]) - f64::from(view.rgb[3]);
         let down = f64::from(view.rgb[6 * 24 + 1]) - f64::from(view.rgb[24 + 1]);
@@ -170,25 +170,6 @@ fn small_and_thin_pictures_make_whole_views() {
     }
     let tiny = Recipe { size: 1, ..recipe };
     assert_eq!(tiny.view(&slopes(5, 5), key(0)).len(), 3);
-}
-
-#[test]
-fn evaluation_cuts_the_middle_of_the_resized_picture() {
-    let view = evaluation_view(&slopes(40, 30), 30, 20, Filter::Bicubic);
-    let middle = (0..400).flat_map(|i| [10 + i % 20, 5 + i / 20, 200]);
-    assert_eq!((view.width, view.height), (20, 20));
-    assert!(view.rgb.iter().copied().map(usize::from).eq(middle));
-    // Never smaller than asked for.
-    assert_eq!(
-        evaluation_view(&slopes(9, 5), 4, 16, Filter::Bilinear)
-            .rgb
-            .len(),
-        16 * 16 * 3
-    );
-    assert_eq!(
-        [32, 224, 383, 384, 512].map(evaluation_shorter_side),
-        [36, 256, 437, 384, 512]
-    );
 }
 
 #[test]

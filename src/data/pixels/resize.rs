@@ -7,6 +7,8 @@
 //! widen a difference; hence our own. Both passes are the same vector
 //! code along columns; the horizontal one works on the turned picture.
 
+use std::f64::consts::PI;
+
 use serde::{Deserialize, Serialize};
 
 use crate::data::Picture;
@@ -24,6 +26,8 @@ pub enum Filter {
     Bicubic,
     /// A triangle, two pixels wide.
     Bilinear,
+    /// A windowed sinc, six pixels wide.
+    Lanczos,
 }
 
 impl Filter {
@@ -32,6 +36,7 @@ impl Filter {
         match self {
             Filter::Bicubic => 2.0,
             Filter::Bilinear => 1.0,
+            Filter::Lanczos => 3.0,
         }
     }
 
@@ -43,8 +48,15 @@ impl Filter {
             Filter::Bicubic if x < 1.0 => ((A + 2.0) * x - (A + 3.0)) * x * x + 1.0,
             Filter::Bicubic if x < 2.0 => (((x - 5.0) * x + 8.0) * x - 4.0) * A,
             Filter::Bicubic => 0.0,
+            Filter::Lanczos if x < 3.0 => sinc(x) * sinc(x / 3.0),
+            Filter::Lanczos => 0.0,
         }
     }
+}
+
+fn sinc(x: f64) -> f64 {
+    let x = x * PI;
+    if x == 0.0 { 1.0 } else { x.sin() / x }
 }
 
 /// A region of a picture in whole pixels.
@@ -131,6 +143,36 @@ pub fn resize(picture: &Picture, width: usize, height: usize, filter: Filter) ->
     resized_crop(picture, Rect::whole(picture), width, height, filter)
 }
 
+/// Shrinks a picture that is larger so that its longer side becomes `longest`, in its own shape (Pillow's
+/// `thumbnail`, which takes Lanczos).
+pub fn thumbnail(picture: &Picture, longest: usize) -> Picture {
+    let (width, height) = (picture.width, picture.height);
+    if width.max(height) <= longest {
+        return picture.clone();
+    }
+    // Of the two whole numbers beside the exact one that is taken which keeps the shape better.
+    let best = |exact: f64, off: &dyn Fn(f64) -> f64| {
+        let (low, high) = (exact.floor(), exact.ceil());
+        let chosen = if off(high) < off(low) { high } else { low };
+        chosen.max(1.0) as usize
+    };
+    let (shape, long) = (width as f64 / height as f64, longest as f64);
+    let (width, height) = match width < height {
+        true => (best(long * shape, &|n| (shape - n / long).abs()), longest),
+        false => {
+            let off = |n: f64| {
+                if n == 0.0 {
+                    0.0
+                } else {
+                    (shape - long / n).abs()
+                }
+            };
+            (longest, best(long / shape, &off))
+        }
+    };
+    resize(picture, width, height, Filter::Lanczos)
+}
+
 /// Resamples so that the shorter side becomes `side` and the other follows, cut to whole pixels
 /// (torchvision's `Resize` of a single number).
 pub fn resize_shorter(picture: &Picture, side: usize, filter: Filter) -> Picture {
@@ -207,4 +249,37 @@ fn resample(picture: &[u8], row: usize, from: usize, to: usize, filter: Filter) 
         },
     );
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn thumbnails_are_pillows() {
+        // Width, height, longest side; then of Pillow's result: width, height, and two sums over its bytes.
+        for [width, height, longest, w, h, sum, weighted] in [
+            [37, 23, 16, 16, 10, 62069, 2916706],
+            [23, 37, 16, 10, 16, 62298, 2902323],
+            [100, 3, 40, 40, 1, 15209, 604092],
+            [300, 200, 128, 128, 85, 4155694, 199294413],
+            [10, 8, 16, 10, 8, 29715, 1317017],
+        ] {
+            let rgb = (0..width * height * 3).map(|i| ((i * i * 31 + i * 7) / 13 % 256) as u8);
+            let picture = Picture {
+                width,
+                height,
+                rgb: rgb.collect(),
+            };
+            let small = thumbnail(&picture, longest);
+            assert_eq!((small.width, small.height), (w, h));
+            let bytes = || small.rgb.iter().map(|&byte| usize::from(byte));
+            assert_eq!(bytes().sum::<usize>(), sum);
+            let weights = (0..97).cycle();
+            assert_eq!(
+                bytes().zip(weights).map(|(b, i)| b * i).sum::<usize>(),
+                weighted
+            );
+        }
+    }
 }

@@ -1,6 +1,6 @@
 //! Several linear classifiers of one shape as one wide matrix: their steps and their scores.
 
-use super::{Head, Rate, Score};
+use super::{Head, Rate, Rule, Score};
 use crate::probe::labelled::{Accuracy, Labelled, rank};
 use crate::probe::product::{add_products, dot_rows, even_block};
 use rayon::prelude::*;
@@ -17,6 +17,21 @@ pub struct Heads {
     bias: Vec<f32>,
     weight_velocity: Vec<f32>,
     bias_velocity: Vec<f32>,
+    /// Of the weights, during a step.
+    gradient: Vec<f32>,
+}
+
+/// Length of a step of LARS with rate 1, in lengths of the weights.
+const TRUST: f64 = 1e-3;
+
+/// What LARS multiplies a gradient by; 1 where either is 0.
+fn trust(weight: &[f32], gradient: &[f32]) -> f32 {
+    let length = |x: &[f32]| x.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>().sqrt();
+    let (weight, gradient) = (length(weight), length(gradient));
+    match weight > 0.0 && gradient > 0.0 {
+        true => (TRUST * weight / gradient) as f32,
+        false => 1.0,
+    }
 }
 
 impl Heads {
@@ -31,6 +46,7 @@ impl Heads {
             bias: start.bias.repeat(count),
             weight_velocity: vec![0.0; start.weight.len() * count],
             bias_velocity: vec![0.0; classes * count],
+            gradient: vec![0.0; start.weight.len() * count],
         }
     }
 
@@ -63,8 +79,9 @@ impl Heads {
         logits
     }
 
-    /// One step of SGD with momentum: `v ← momentum · v + gradient + decay · w`, `w ← w − lr · v`.
-    /// Returns the mean loss of the batch before it, one a head.
+    /// One step: `v ← momentum · v + q · (gradient + decay · w)`, `w ← w − lr · v`, where `q` is 1 for SGD. For
+    /// LARS it is a thousandth of the length of a head's weights over that of what stands in the brackets, and 1,
+    /// without decay, for biases. Returns the mean loss of the batch before it, one a head.
     pub fn step(
         &mut self,
         x: &[f32],
@@ -82,26 +99,29 @@ impl Heads {
             let scale = 1.0 / labels.len() as f32;
             probabilities.iter_mut().for_each(|p| *p *= scale);
         });
-        let of_row = |row: usize| {
-            let head = row / classes;
-            let decay = rates.get(head).map_or(0.0, |rate| rate.weight_decay);
-            (lrs.get(head).map_or(0.0, |lr| *lr as f32), decay as f32)
-        };
-        (self.weight.par_chunks_mut(WEIGHT_ROWS * dim))
-            .zip(self.weight_velocity.par_chunks_mut(WEIGHT_ROWS * dim))
+        (self.gradient.par_chunks_mut(WEIGHT_ROWS * dim))
             .enumerate()
-            .for_each(|(block, (weight, velocity))| {
+            .for_each(|(block, gradient)| {
                 let first = block * WEIGHT_ROWS;
-                add_products((&slopes, width), first, (x, dim), momentum, velocity);
-                let rows = weight
-                    .chunks_exact_mut(dim)
-                    .zip(velocity.chunks_exact_mut(dim));
-                for (i, (weight, velocity)) in rows.enumerate() {
-                    let (lr, decay) = of_row(first + i);
-                    for (w, v) in weight.iter_mut().zip(velocity) {
-                        *v += decay * *w;
-                        *w -= lr * *v;
-                    }
+                add_products((&slopes, width), first, (x, dim), 0.0, gradient);
+            });
+        let size = classes * dim;
+        (self.weight.par_chunks_exact_mut(size))
+            .zip(self.weight_velocity.par_chunks_exact_mut(size))
+            .zip(self.gradient.par_chunks_exact_mut(size))
+            .zip(rates.par_iter().zip(lrs))
+            .for_each(|(((weight, velocity), gradient), (rate, lr))| {
+                let (decay, lr) = (rate.weight_decay as f32, *lr as f32);
+                for (g, w) in gradient.iter_mut().zip(&*weight) {
+                    *g += decay * w;
+                }
+                let q = match rate.rule {
+                    Rule::Sgd => 1.0,
+                    Rule::Lars => trust(weight, gradient),
+                };
+                for ((w, v), g) in weight.iter_mut().zip(velocity).zip(gradient) {
+                    *v = momentum * *v + q * *g;
+                    *w -= lr * *v;
                 }
             });
         let mut gradient = vec![0.0; width];
@@ -113,9 +133,13 @@ impl Heads {
         }
         let bias = self.bias.iter_mut().zip(&mut self.bias_velocity);
         for (row, ((b, v), g)) in bias.zip(gradient).enumerate() {
-            let (lr, decay) = of_row(row);
+            let head = row / classes;
+            let decay = match rates.get(head) {
+                Some(rate) if rate.rule == Rule::Sgd => rate.weight_decay as f32,
+                _ => 0.0,
+            };
             *v = momentum * *v + g as f32 + decay * *b;
-            *b -= lr * *v;
+            *b -= lrs.get(head).map_or(0.0, |lr| *lr as f32) * *v;
         }
         losses
     }

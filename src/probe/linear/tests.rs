@@ -27,6 +27,7 @@ fn options(classes: usize) -> LinearOptions {
 const RATE: Rate = Rate {
     lr: 1.0,
     weight_decay: 0.0,
+    rule: Rule::Sgd,
 };
 
 #[test]
@@ -51,6 +52,7 @@ fn two_steps_by_hand() {
     let rate = Rate {
         lr: 0.1,
         weight_decay: 0.5,
+        rule: Rule::Sgd,
     };
     let found = train_linear(borrow(&train), borrow(&train), rate, &options).unwrap();
     // After step 1: w = 0.05 (1, 2) and b = 0.05 for class 0, opposite for class 1, so its logit is
@@ -73,6 +75,45 @@ fn two_steps_by_hand() {
         (found.epochs[1].test.top1, found.epochs[1].test.top5),
         (1.0, None)
     );
+}
+
+#[test]
+fn a_step_of_lars_by_hand() {
+    // One row x = (1, 2) of class 0, two equal heads: p = 1/2, gradient ∓x/2 and, with decay 1, plus w.
+    let train = (
+        Features {
+            dim: 2,
+            data: vec![1.0, 2.0],
+        },
+        vec![0],
+    );
+    let options = LinearOptions {
+        epochs: 1,
+        batch: 256,
+        start: Some(Head {
+            weight: vec![0.3, 0.4, 0.3, 0.4],
+            bias: vec![0.2; 2],
+        }),
+        ..LinearOptions::new(2)
+    };
+    let rate = Rate {
+        lr: 1.0,
+        weight_decay: 1.0,
+        rule: Rule::Lars,
+    };
+    let found = train_linear(borrow(&train), borrow(&train), rate, &options).unwrap();
+    let gradient: [f64; 4] = [0.3 - 0.5, 0.4 - 1.0, 0.3 + 0.5, 0.4 + 1.0];
+    let length = gradient.iter().map(|g| g * g).sum::<f64>().sqrt();
+    let trust = 1e-3 * 0.5f64.sqrt() / length;
+    let weight = [0.3, 0.4, 0.3, 0.4];
+    for ((found, w), g) in found.last_head.weight.iter().zip(weight).zip(gradient) {
+        assert!((f64::from(*found) - (w - trust * g)).abs() < 1e-7);
+    }
+    // Biases neither shrink nor are held to a length.
+    let [first, second] = found.last_head.bias[..] else {
+        panic!("two classes")
+    };
+    assert!((first - 0.7).abs() < 1e-6 && (second + 0.3).abs() < 1e-6);
 }
 
 #[test]

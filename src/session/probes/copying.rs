@@ -1,17 +1,14 @@
 //! Copy detection: distorted copies of some pictures, looked for among all of them.
 
-use std::sync::Arc;
-
 use anyhow::{Result, bail};
 use rayon::prelude::*;
 
-use super::rows::{Bench, Eyes, Rows, What, features};
+use super::rows::{Bench, Eyes, Rows, What, features, raw};
 use super::{Measure, Measured, Row, Sets};
 use crate::data::attacks::{Attack as Distortion, attacks};
-use crate::data::{LoadError, Picture, Source};
+use crate::data::{LoadError, Picture};
 use crate::explore::{Encoder, Look};
 use crate::probe::copies::{Attack, score_copies};
-use crate::probe::features::eval_view;
 use crate::probe::nearest::Features;
 use crate::probe::whitening::{About, Whitening};
 
@@ -22,11 +19,10 @@ const COPIED: usize = 100;
 pub fn measure(bench: &mut Bench, sets: &Sets) -> Result<(Row, Option<Measured>)> {
     let source = &sets.train;
     // Labels do not matter here: every picture is its own class.
-    let all: Arc<dyn Source> = Arc::new(Numbered(source.clone()));
     let Rows {
         features: database,
         labels,
-    } = bench.rows(&all, What::Copies)?;
+    } = bench.rows_by_number(source, What::Copies)?;
     let step = labels.len().div_ceil(COPIED).max(1);
     let chosen: Vec<usize> = (0..labels.len()).step_by(step).collect();
     let whitening = match bench.plan.whiten {
@@ -70,11 +66,9 @@ pub fn measure(bench: &mut Bench, sets: &Sets) -> Result<(Row, Option<Measured>)
         });
     }
     let scores = score_copies(&kinds, &white(database)?)?;
-    let measures = scores.into_iter().map(|score| Measure {
-        name: score.name,
-        value: score.map,
-        interval: None,
-    });
+    let measures = scores
+        .into_iter()
+        .map(|score| Measure::bare((score.name, score.map)));
     let row = Row {
         features: bench.eyes.name(),
         measures: measures.collect(),
@@ -92,11 +86,8 @@ pub fn measure(bench: &mut Bench, sets: &Sets) -> Result<(Row, Option<Measured>)
 /// Features of pictures that are in no source.
 fn seen(eyes: &Eyes, pictures: &[Picture]) -> Result<Features> {
     match eyes {
-        Eyes::Pixels(side) => {
-            let data = pictures.iter().flat_map(|picture| {
-                let view = eval_view(picture, *side);
-                view.rgb.into_iter().map(|v| f32::from(v) / 255.0)
-            });
+        Eyes::Pixels(side, encoder) => {
+            let data = pictures.iter().flat_map(|p| raw(p, *side, encoder));
             Ok(Features::new(3 * side * side, data.collect())?)
         }
         Eyes::Network(encoder) => {
@@ -118,34 +109,5 @@ fn look(encoder: &Encoder, picture: &Picture) -> Look {
         index: 0,
         view: encoder.view(picture),
         parts: None,
-    }
-}
-
-/// A source in which every picture is of a class of its own.
-struct Numbered(Arc<dyn Source>);
-
-impl Source for Numbered {
-    fn len(&self) -> usize {
-        self.0.len()
-    }
-
-    fn name(&self, index: usize) -> String {
-        self.0.name(index)
-    }
-
-    fn label(&self, index: usize) -> Option<usize> {
-        Some(index)
-    }
-
-    fn classes(&self) -> &[String] {
-        self.0.classes()
-    }
-
-    fn load(&self, index: usize) -> Result<Picture, LoadError> {
-        self.0.load(index)
-    }
-
-    fn stamp(&self, index: usize) -> u64 {
-        self.0.stamp(index)
     }
 }

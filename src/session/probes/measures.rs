@@ -8,7 +8,7 @@ use crate::probe::interval::{spread, wilson};
 use crate::probe::kmeans::{KmeansOptions, kmeans};
 use crate::probe::knn::knn;
 use crate::probe::labelled::Labelled;
-use crate::probe::linear::{LinearOptions, Rate, train_linear};
+use crate::probe::linear::{LinearOptions, Rate, Rule, train_linear};
 use crate::probe::logistic::{LogisticOptions, logistic};
 use crate::probe::nearest::Features;
 use crate::probe::pooled::Pooling;
@@ -30,6 +30,7 @@ pub fn measure(bench: &mut Bench, sets: &Sets) -> Result<(Row, Option<Measured>)
                 plan.pooling.unwrap_or(pooling),
             )
         }
+        Kind::Retrieval if let Some(longest) = plan.long_side => What::Whole(longest),
         _ => What::Pooled(1, Pooling::Class),
     };
     let whole = bench.rows(&sets.train, what)?;
@@ -115,15 +116,8 @@ pub fn measure(bench: &mut Bench, sets: &Sets) -> Result<(Row, Option<Measured>)
         && let Some((ids, labels)) = bench.prototypes(test)?
     {
         let found = clusters::compare(&labels, &ids)?;
-        row.measures.extend(
-            agreement("prototypes", &found)
-                .into_iter()
-                .map(|(name, value)| Measure {
-                    name,
-                    value,
-                    interval: None,
-                }),
-        );
+        let numbers = agreement("prototypes", &found);
+        row.measures.extend(numbers.into_iter().map(Measure::bare));
         row.notes.push(format!(
             "prototypes: the most likely one of the class token, {} of them in use",
             found.clusters
@@ -177,7 +171,8 @@ fn linear(bench: &Bench, train: &Rows, test: &Rows, seed: u64) -> Result<(Number
     if let Some(lr) = plan.lr {
         let rate = Rate {
             lr,
-            weight_decay: 0.0,
+            weight_decay: plan.decays.first().copied().unwrap_or(0.0),
+            rule: plan.rules.first().copied().unwrap_or_default(),
         };
         let result = train_linear(labelled(train), labelled(test), rate, &options)?;
         let best = &result.epochs[result.best].test;
@@ -188,21 +183,32 @@ fn linear(bench: &Bench, train: &Rows, test: &Rows, seed: u64) -> Result<(Number
         ];
         return Ok((numbers, Vec::new()));
     }
-    let found = sweep(labelled(train), labelled(test), &rates(&[0.0]), &options)?;
+    let rates = rates(&plan.rules, &plan.decays);
+    let found = sweep(labelled(train), labelled(test), &rates, &options)?;
+    let named = |rate: &Rate| {
+        let rule = match rate.rule {
+            Rule::Sgd => "",
+            Rule::Lars => " of LARS",
+        };
+        match rate.weight_decay {
+            0.0 => format!("rate {:.5}{rule}", rate.lr),
+            decay => format!("rate {:.5}{rule}, weight decay {decay:e}", rate.lr),
+        }
+    };
     let mut numbers = Numbers::new();
     let mut notes = Vec::new();
     if let Some(honest) = found.honest {
         numbers.push(("top-1".into(), honest.test.top1));
         notes.push(format!(
-            "top-1: rate {:.5} and epoch {} chosen on a held-out tenth of the training pictures",
-            honest.rate.lr,
+            "top-1: {} and epoch {} chosen on a held-out tenth of the training pictures",
+            named(&honest.rate),
             honest.epoch + 1
         ));
     }
     numbers.push(("best on test".into(), found.on_test.test.top1));
     notes.push(format!(
-        "best on test: rate {:.5} and epoch {} chosen on the test pictures themselves, as in the reference",
-        found.on_test.rate.lr,
+        "best on test: {} and epoch {} chosen on the test pictures themselves, as in the reference",
+        named(&found.on_test.rate),
         found.on_test.epoch + 1
     ));
     Ok((numbers, notes))

@@ -1,6 +1,7 @@
 //! Probes of frozen features on labelled pictures: opened, measured, reported.
 
 mod copying;
+pub mod landmarks;
 mod measures;
 mod rows;
 pub mod tuned;
@@ -17,10 +18,14 @@ use super::pictures::{self, Subset};
 use crate::data::cifar::Split;
 use crate::data::open;
 use crate::data::{LoadError, Source};
-use crate::explore::{Cache, Encoder, Tell};
+use crate::explore::{Cache, Tell};
+use crate::probe::linear::Rule;
 use crate::probe::pooled::Pooling;
 use crate::settings::Settings;
 use rows::Eyes;
+
+/// Longer side of pictures that are described whole for retrieval, in pixels.
+pub const LONG_SIDE: usize = 512;
 
 /// What is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ValueEnum)]
@@ -61,6 +66,11 @@ pub struct Plan {
     pub epochs: usize,
     pub batch: usize,
     pub lr: Option<f64>,
+    /// Optimizers and weight decays that the sweep tries at every rate; one rate alone takes the first of each.
+    pub rules: Vec<Rule>,
+    pub decays: Vec<f64>,
+    /// Pictures of retrieval are described whole, their longer side cut down to this; else as squares.
+    pub long_side: Option<usize>,
     /// Clusters of k-means; 0 = as many as classes.
     pub clusters: usize,
     /// Features for copy detection are whitened.
@@ -153,6 +163,17 @@ pub struct Measure {
     pub interval: Option<(f64, f64)>,
 }
 
+impl Measure {
+    /// A number without an interval.
+    fn bare((name, value): (String, f64)) -> Self {
+        Measure {
+            name,
+            value,
+            interval: None,
+        }
+    }
+}
+
 /// The numbers of one kind of features.
 #[derive(Clone, Debug, Serialize)]
 pub struct Row {
@@ -188,14 +209,6 @@ pub fn run(
     device: &Device,
     tell: Tell,
 ) -> Result<Report> {
-    let encoder = &opened.encoder;
-    let mut eyes: Vec<Eyes> = Vec::new();
-    if plan.baselines {
-        eyes.push(Eyes::Pixels(encoder.side.min(rows::RAW_SIDE)));
-        let untrained = encoder.untrained(&opened.settings, plan.seed, device)?;
-        eyes.push(Eyes::Network(Box::new(untrained)));
-    }
-    eyes.push(Eyes::Network(Box::new(Encoder::clone(encoder))));
     let mut report = Report {
         probe: plan.kind,
         train: train.to_owned(),
@@ -206,7 +219,7 @@ pub fn run(
         intervals: String::new(),
         rows: Vec::new(),
     };
-    for eyes in &eyes {
+    for eyes in &eyes(plan, opened, device)? {
         let mut bench = rows::Bench {
             plan,
             eyes,
@@ -228,6 +241,61 @@ pub fn run(
         report.rows.push(row);
     }
     Ok(report)
+}
+
+/// Measures retrieval with a list of what every query should find, at `path`.
+///
+/// # Errors
+/// A stopped walk, a list that cannot be used, pictures of which none is readable.
+pub fn run_landmarks(
+    plan: &Plan,
+    opened: &Opened,
+    path: &str,
+    cache: &Cache,
+    device: &Device,
+    tell: Tell,
+) -> Result<Report> {
+    let landmarks = landmarks::Landmarks::open(path.as_ref())?;
+    let mut report = Report {
+        probe: plan.kind,
+        train: path.to_owned(),
+        train_pictures: 0,
+        test: String::new(),
+        test_pictures: 0,
+        classes: 0,
+        intervals: String::new(),
+        rows: Vec::new(),
+    };
+    for eyes in &eyes(plan, opened, device)? {
+        let mut bench = rows::Bench {
+            plan,
+            eyes,
+            cache,
+            tell: &mut *tell,
+        };
+        let measured = landmarks.measure(&mut bench);
+        let (row, on) = measured.with_context(|| format!("features of {}", eyes.name()))?;
+        (report.train_pictures, report.test_pictures) = (on.train, on.test);
+        report.test = on.words;
+        report.rows.push(row);
+    }
+    Ok(report)
+}
+
+/// What is compared: the network, with `plan.baselines` also raw pixels and an untrained network.
+fn eyes(plan: &Plan, opened: &Opened, device: &Device) -> Result<Vec<Eyes>> {
+    let encoder = || Box::new(opened.encoder.clone());
+    let mut eyes: Vec<Eyes> = Vec::new();
+    if plan.baselines {
+        let side = opened.encoder.side.min(rows::RAW_SIDE);
+        eyes.push(Eyes::Pixels(side, encoder()));
+        let untrained = opened
+            .encoder
+            .untrained(&opened.settings, plan.seed, device)?;
+        eyes.push(Eyes::Network(Box::new(untrained)));
+    }
+    eyes.push(Eyes::Network(encoder()));
+    Ok(eyes)
 }
 
 /// What the numbers of a row were measured on.

@@ -4,13 +4,14 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use anyhow::{Result, bail};
+use rayon::prelude::*;
 
 use super::Plan;
-use crate::data::Source;
+use crate::data::pixels::{self, Filter};
+use crate::data::{LoadError, Picture, Source};
 use crate::explore::{Cache, Encoder, Entry, Key, Look, Of, Progress, Stopped, Tell, Walk};
 use crate::model::download;
 use crate::probe::copies::copy_features;
-use crate::probe::features::Prepared;
 use crate::probe::nearest::Features;
 use crate::probe::pooled::{BlockTokens, Pooling, probe_features};
 
@@ -20,17 +21,20 @@ pub const RAW_SIDE: usize = 32;
 /// Pictures whose pixels are loaded at once.
 const CHUNK: usize = 512;
 
+/// Pictures that are described at once.
+const WHOLE: usize = 8;
+
 /// What sees the pictures.
 pub enum Eyes {
-    /// Their pixels at this side.
-    Pixels(usize),
+    /// Their pixels at this side, of what the network of this encoder is shown.
+    Pixels(usize, Box<Encoder>),
     Network(Box<Encoder>),
 }
 
 impl Eyes {
     pub fn name(&self) -> String {
         match self {
-            Eyes::Pixels(_) => "raw pixels".into(),
+            Eyes::Pixels(..) => "raw pixels".into(),
             Eyes::Network(encoder) => encoder.name.clone(),
         }
     }
@@ -54,6 +58,8 @@ pub enum What {
     Pooled(usize, Pooling),
     /// Class token and generalised mean of the patches, for copy detection.
     Copies,
+    /// Descriptors of whole pictures whose longer side is cut down to so many pixels.
+    Whole(usize),
 }
 
 /// Features of the labelled pictures of a source that could be read.
@@ -95,7 +101,7 @@ impl Bench<'_> {
     /// A stopped walk, nothing that is labelled and readable.
     pub fn rows(&mut self, source: &Arc<dyn Source>, what: What) -> Result<Rows> {
         let rows = match self.eyes {
-            Eyes::Pixels(side) => self.pixels(source, *side)?,
+            Eyes::Pixels(side, encoder) => self.pixels(source, *side, encoder)?,
             Eyes::Network(encoder) => self.seen(encoder, source, what)?,
         };
         if rows.labels.is_empty() {
@@ -107,21 +113,46 @@ impl Bench<'_> {
         Ok(rows)
     }
 
-    fn pixels(&mut self, source: &Arc<dyn Source>, side: usize) -> Result<Rows> {
+    /// Features of all pictures of `source` that can be read, with their numbers instead of labels.
+    ///
+    /// # Errors
+    /// A stopped walk, nothing that is readable.
+    pub fn rows_by_number(&mut self, source: &Arc<dyn Source>, what: What) -> Result<Rows> {
+        let numbered: Arc<dyn Source> = Arc::new(Numbered(source.clone()));
+        self.rows(&numbered, what)
+    }
+
+    fn pixels(&mut self, source: &Arc<dyn Source>, side: usize, encoder: &Encoder) -> Result<Rows> {
+        let dim = 3 * side * side;
+        self.each("pixels", CHUNK, source, dim, |picture| {
+            raw(&picture, side, encoder)
+        })
+    }
+
+    /// One row of `dim` numbers for every labelled picture of `source`, `chunk` at a time and side by side.
+    fn each(
+        &mut self,
+        what: &'static str,
+        chunk: usize,
+        source: &Arc<dyn Source>,
+        dim: usize,
+        see: impl Fn(Picture) -> Vec<f32> + Sync,
+    ) -> Result<Rows> {
         let mut rows = Rows::default();
-        for from in (0..source.len()).step_by(CHUNK) {
-            let set = Prepared::load(source, from, from + CHUNK, side);
-            let raw = set.raw();
-            rows.features.dim = raw.dim;
-            for (row, label) in raw.data.chunks_exact(raw.dim.max(1)).zip(&set.labels) {
-                if let Some(label) = label {
-                    rows.features.data.extend(row);
-                    rows.labels.push(*label);
-                }
+        rows.features.dim = dim;
+        for from in (0..source.len()).step_by(chunk) {
+            let end = source.len().min(from + chunk);
+            let seen: Vec<_> = (from..end)
+                .into_par_iter()
+                .filter_map(|i| Some((source.label(i)?, see(source.load(i).ok()?))))
+                .collect();
+            for (label, row) in seen {
+                rows.features.data.extend(row);
+                rows.labels.push(label as u32);
             }
             let progress = Progress {
-                what: "pixels",
-                done: (from + CHUNK).min(source.len()),
+                what,
+                done: end,
                 total: source.len(),
             };
             if let ControlFlow::Break(()) = (self.tell)(progress) {
@@ -133,7 +164,7 @@ impl Bench<'_> {
 
     fn seen(&mut self, encoder: &Encoder, source: &Arc<dyn Source>, what: What) -> Result<Rows> {
         let labels: Vec<Option<usize>> = (0..source.len()).map(|i| source.label(i)).collect();
-        let mut key = Key::new("probe-1", encoder, &**source).with("what", format!("{what:?}"));
+        let mut key = Key::new("probe-2", encoder, &**source).with("what", format!("{what:?}"));
         key = key.with("labels", format!("{labels:?}"));
         if let Some(mut kept) = self.cache.get(&key) {
             let features = kept.floats.remove("features");
@@ -146,6 +177,23 @@ impl Bench<'_> {
                 return Ok(Rows { features, labels });
             }
         }
+        let rows = match what {
+            What::Whole(longest) => {
+                let dim = encoder.backbone.dim();
+                self.each("descriptors", WHOLE, source, dim, |picture| {
+                    encoder.descriptor(&pixels::thumbnail(&picture, longest))
+                })?
+            }
+            _ => self.walked(encoder, source, what)?,
+        };
+        let entry = Entry::default()
+            .with_floats("features", &rows.features.data)
+            .with_integers("labels", &rows.labels);
+        self.cache.put(&key, &entry);
+        Ok(rows)
+    }
+
+    fn walked(&mut self, encoder: &Encoder, source: &Arc<dyn Source>, what: What) -> Result<Rows> {
         let mut rows = Rows::default();
         let mut walk = Walk::new(encoder, source, &mut *self.tell);
         walk.each("features", false, |looks| {
@@ -163,10 +211,6 @@ impl Bench<'_> {
             rows.labels.extend(labels.map(|label| label as u32));
             Ok(())
         })?;
-        let entry = Entry::default()
-            .with_floats("features", &rows.features.data)
-            .with_integers("labels", &rows.labels);
-        self.cache.put(&key, &entry);
         Ok(rows)
     }
 
@@ -198,6 +242,16 @@ impl Bench<'_> {
     }
 }
 
+/// The pixels of what `encoder` would be shown, at `side`.
+pub fn raw(picture: &Picture, side: usize, encoder: &Encoder) -> Vec<f32> {
+    let shown = encoder.view(picture);
+    let small = match shown.width == side {
+        true => shown,
+        false => pixels::resize(&shown, side, side, Filter::Bicubic),
+    };
+    small.rgb.iter().map(|&v| f32::from(v) / 255.0).collect()
+}
+
 /// Features of some looks.
 pub fn features(encoder: &Encoder, looks: &[&Look], what: What) -> Result<Features> {
     let views: Vec<_> = looks.iter().map(|look| look.view.clone()).collect();
@@ -219,10 +273,40 @@ pub fn features(encoder: &Encoder, looks: &[&Look], what: What) -> Result<Featur
             let layers: Vec<BlockTokens> = layers.into_iter().map(block).collect();
             probe_features(&layers, blocks, pooling)?
         }
+        What::Whole(_) => bail!("descriptors are of whole pictures, not of squares"),
         What::Copies => {
             let layers = encoder.last_blocks(&views, 1);
             let last = layers.into_iter().next_back().map(block);
             copy_features(&last.unwrap_or_default())?
         }
     })
+}
+
+/// A source in which every picture is of a class of its own.
+struct Numbered(Arc<dyn Source>);
+
+impl Source for Numbered {
+    fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    fn name(&self, index: usize) -> String {
+        self.0.name(index)
+    }
+
+    fn label(&self, index: usize) -> Option<usize> {
+        Some(index)
+    }
+
+    fn classes(&self) -> &[String] {
+        self.0.classes()
+    }
+
+    fn load(&self, index: usize) -> Result<Picture, LoadError> {
+        self.0.load(index)
+    }
+
+    fn stamp(&self, index: usize) -> u64 {
+        self.0.stamp(index)
+    }
 }

@@ -48,6 +48,7 @@ impl Tuned<'_> {
             train: train.clone(),
             test: test.clone(),
             side: self.encoder.side,
+            framing: self.encoder.framing,
             mean: self.encoder.mean,
             std: self.encoder.std,
             folder: self.folder.clone(),
@@ -243,7 +244,8 @@ fn best_linear(plan: &Plan, train: &Rows, test: &Rows, classes: usize, seed: u64
         seed,
         ..LinearOptions::new(classes)
     };
-    let found = sweep(labelled(train), labelled(test), &rates(&[0.0]), &options)?;
+    let rates = rates(&plan.rules, &plan.decays);
+    let found = sweep(labelled(train), labelled(test), &rates, &options)?;
     Ok(found.honest.unwrap_or(found.on_test).test.top1)
 }
 

@@ -22,13 +22,24 @@ const A: f32 = -0.75;
 /// `[1, 1 + rows · columns, dim]`, the class token's position first.
 ///
 /// The reference samples at a scale of (n + 0.1)/side. Only where the picture is square and its grid the
-/// stored one does it take the table as it is, which is a scale of one.
-pub fn positions(graph: &mut Graph, table: &str, map: &str, (side, dim): (usize, usize)) -> String {
+/// stored one does it take the table as it is, which is a scale of one. With `antialias` the cubic is
+/// DINOv2's for networks with registers.
+pub fn positions(
+    graph: &mut Graph,
+    table: &str,
+    map: &str,
+    (side, dim): (usize, usize),
+    antialias: bool,
+) -> String {
     let rows = length(graph, map, 2);
     let columns = length(graph, map, 3);
-    let more = beyond(graph, &rows, side);
-    let rows = axis(graph, &rows, &more, side);
-    let columns = axis(graph, &columns, &more, side);
+    let [rows, columns] = match antialias {
+        true => [rows, columns].map(|count| smooth_axis(graph, &count, side)),
+        false => {
+            let more = beyond(graph, &rows, side);
+            [rows, columns].map(|count| axis(graph, &count, &more, side))
+        }
+    };
     let class = graph.slice(table, 1, 0, Some(1));
     let grid = graph.slice(table, 1, 1, None);
     let (s, d) = (side as i64, dim as i64);
@@ -84,6 +95,39 @@ fn axis(graph: &mut Graph, count: &str, more: &str, side: usize) -> String {
     let axes = graph.integers(&[1]);
     let drop = [("keepdims", Attribute::Integer(0))];
     graph.node("ReduceSum", &[&weights, &axes], &drop)
+}
+
+/// The same with the cubic of a = −0.5, as many stored cells wide as a new one covers: cell `c` has the weight
+/// of `|c + ½ − (i + ½) side/count| / max(side/count, 1)`, over the sum of all.
+fn smooth_axis(graph: &mut Graph, count: &str, side: usize) -> String {
+    let none = graph.scalar(0.0);
+    // Where cell i is read, and half a cell more: its middle.
+    let at = points(graph, count, &none, side);
+    let stored = (0..side).map(|cell| cell as f32).collect();
+    let stored = graph.floats("cells".to_owned(), &[side], stored);
+    let off = graph.node("Sub", &[&stored, &at], &[]);
+    let count = to_float(graph, count);
+    let (all, one) = (graph.scalar(side as f32), graph.scalar(1.0));
+    let wide = graph.node("Div", &[&all, &count], &[]);
+    let wide = graph.node("Max", &[&wide, &one], &[]);
+    let off = graph.node("Div", &[&off, &wide], &[]);
+    let t = graph.node("Abs", &[&off], &[]);
+    // Coefficients of t³, t², t and 1 for the middle of the kernel and for its ends.
+    let [middle, ends] = [[1.5, -2.5, 0.0, 1.0], [-0.5, 2.5, -4.0, 2.0]].map(|polynomial| {
+        let [first, rest @ ..] = polynomial.map(|c| graph.scalar(c));
+        rest.iter().fold(first, |sum, next| {
+            let sum = graph.node("Mul", &[&t, &sum], &[]);
+            graph.node("Add", &[&sum, next], &[])
+        })
+    });
+    let two = graph.scalar(2.0);
+    let is_end = graph.node("Less", &[&t, &two], &[]);
+    let ends = graph.node("Where", &[&is_end, &ends, &none], &[]);
+    let is_middle = graph.node("Less", &[&t, &one], &[]);
+    let weights = graph.node("Where", &[&is_middle, &middle, &ends], &[]);
+    let axes = graph.integers(&[1]);
+    let sum = graph.node("ReduceSum", &[&weights, &axes], &[]);
+    graph.node("Div", &[&weights, &sum], &[])
 }
 
 /// Where the new cells lie between the stored ones, `[count, 1]`.

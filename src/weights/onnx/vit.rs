@@ -58,7 +58,8 @@ impl Export<'_> {
         let map = self.graph.patches(INPUT, d, self.network.patch)?;
         let side = self.network.side();
         let table = self.graph.weight("pos_embed", &[1, side * side + 1, d])?;
-        let positions = positions(&mut self.graph, &table, &map, (side, d));
+        let antialias = self.network.registers > 0;
+        let positions = positions(&mut self.graph, &table, &map, (side, d), antialias);
         let patches = self.graph.tokens(&map, d);
         let class = self.graph.weight("cls_token", &[1, 1, d])?;
         let class = self.for_each_image(&class);

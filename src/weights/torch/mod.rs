@@ -4,7 +4,7 @@
 //! a file is ever run, and no size that it claims is believed before the bytes are there.
 
 mod container;
-mod pickle;
+pub mod pickle;
 mod zip;
 
 use std::path::Path;

@@ -18,6 +18,7 @@ use egui::Slider;
 use super::theme;
 use crate::session::history::{Change, History};
 use crate::session::plots;
+use crate::session::tuning::Epoch;
 pub use csv::csv;
 use panels::{Panel, View};
 use plans::GROUPS;
@@ -93,7 +94,7 @@ impl Default for Curves {
 
 impl Curves {
     /// Draws all plots. `head`: number of class and patch prototypes, for the ln K lines (0 where not
-    /// known). `cursor`: the step under the shared time cursor, if any. Returns the step that a click
+    /// known). `cursor`: the step under the shared time cursor, if any. `tunings`: the fine-tunings of the run. Returns the step that a click
     /// on a plot, or an arrow key on a focused one, asks for.
     pub fn ui(
         &mut self,
@@ -101,12 +102,14 @@ impl Curves {
         history: &History,
         head: (usize, usize),
         cursor: Option<usize>,
+        tunings: &[(String, Vec<Epoch>)],
     ) -> Option<usize> {
         if history.steps.is_empty() && history.evals.is_empty() {
             ui.weak(
                 "Nothing to draw yet. Loss, features, the teacher's health and the schedules appear \
                  here as soon as a run makes its first step.",
             );
+            tunings::draw(ui, tunings);
             return None;
         }
         self.view.head = head;
@@ -149,7 +152,7 @@ impl Curves {
                         }
                     });
                 }
-                tunings::draw(ui, history);
+                tunings::draw(ui, tunings);
             });
         self.view.seen = seen.unwrap_or(self.view.seen);
         self.whole = false;

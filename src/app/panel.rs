@@ -10,6 +10,7 @@ use super::scene::{Scene, Tab};
 use super::studio::Studio;
 use super::theme;
 use crate::session::looker::Ask;
+use crate::session::tunings;
 
 /// Draws the open panel.
 pub fn panel(
@@ -79,9 +80,14 @@ pub fn panel(
 /// The curves; says which moment of the past was asked for.
 fn curves_ui(ui: &mut Ui, studio: &mut Studio, log: &mut Log) -> Option<usize> {
     let prototypes = studio.prototypes();
+    if let Some(folder) = &studio.folder {
+        studio.tunings.refresh(folder);
+        ui.ctx().request_repaint_after(tunings::EVERY);
+    }
+    let tunings = &studio.tunings.found;
     let asked = studio
         .curves
-        .ui(ui, &studio.history, prototypes, studio.past);
+        .ui(ui, &studio.history, prototypes, studio.past, tunings);
     if let Some(export) = studio.curves.take_request() {
         let folder = studio.folder.clone().unwrap_or_default();
         let (path, done) = match export {

@@ -23,6 +23,7 @@ use crate::session::history::History;
 use crate::session::live::{Failure, Live, State};
 use crate::session::looker::{Ask, Told, Wake};
 use crate::session::run::{Job, PAUSED, Start};
+use crate::session::tunings::Tunings;
 use crate::session::{checkpoint, snapshots};
 use crate::settings::Settings;
 
@@ -39,6 +40,8 @@ pub struct Studio {
     /// As the run has them now.
     pub settings: Settings,
     pub history: History,
+    /// Fine-tunings in the run's folder.
+    pub tunings: Tunings,
     pub phase: String,
     pub failure: Option<Failure>,
     pub health: Health,
@@ -101,6 +104,7 @@ impl Studio {
             failure: None,
             health: health::judge(&history, &settings),
             history,
+            tunings: Tunings::default(),
             undo: None,
             tab: Tab::Patterns,
             gallery: None,

@@ -9,7 +9,6 @@ use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
 use super::events::{EvalMetrics, Event, Plan, StepMetrics};
-use super::tuning::Epoch;
 
 /// A setting that was changed while the run was going on: a line of `metrics.jsonl`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -43,8 +42,6 @@ pub struct History {
     pub changes: Vec<Change>,
     /// Steps after which a checkpoint was written.
     pub checkpoints: Vec<usize>,
-    /// Fine-tunings in folders within the run's, by name.
-    pub tunings: Vec<(String, Vec<Epoch>)>,
 }
 
 impl History {
@@ -91,7 +88,6 @@ impl History {
         }
         let saved = super::checkpoint::list(folder);
         history.checkpoints = saved.into_iter().map(|(step, _)| step).collect();
-        history.tunings = tunings(folder);
         Ok(history)
     }
 
@@ -106,24 +102,6 @@ impl History {
         let after = self.steps.partition_point(|s| s.step < step);
         self.steps.get(after).or(self.steps.last())
     }
-}
-
-/// The fine-tunings in `folder`, by name.
-fn tunings(folder: &Path) -> Vec<(String, Vec<Epoch>)> {
-    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
-    let mut found: Vec<(String, Vec<Epoch>)> = entries
-        .filter_map(|entry| {
-            let text = std::fs::read_to_string(entry.path().join("metrics.jsonl")).ok()?;
-            let epochs: Vec<Epoch> = text
-                .lines()
-                .filter_map(|line| serde_json::from_str(line).ok())
-                .collect();
-            let name = entry.file_name().to_string_lossy().into_owned();
-            (!epochs.is_empty()).then_some((name, epochs))
-        })
-        .collect();
-    found.sort_by(|(a, _), (b, _)| a.cmp(b));
-    found
 }
 
 #[cfg(test)]
@@ -161,19 +139,10 @@ mod tests {
                     \"seconds\":1.5}\n{\"kind\":\"change\",\"step\":2,\"key\":\"optim.lr\",\"from\":\
                     \"1\",\"to\":\"2\"}\n{\"kind\":\"step\",\"st";
         std::fs::write(folder.path().join("metrics.jsonl"), text).unwrap();
-        let tuned = folder.path().join("tuned");
-        std::fs::create_dir(&tuned).unwrap();
-        let epoch = "{\"epoch\":1,\"loss\":2.0,\"lr\":0.1,\"top1\":0.5,\"top5\":0.9}\n{\"ep";
-        std::fs::write(tuned.join("metrics.jsonl"), epoch).unwrap();
         let history = History::read(folder.path()).unwrap();
         assert_eq!(history.evals[0].prototypes_used_patch, 4);
         assert_eq!(history.changes[0].key, "optim.lr");
         assert!(history.steps.is_empty());
-        let (name, epochs) = &history.tunings[0];
-        assert_eq!(
-            (name.as_str(), epochs.len(), epochs[0].top1),
-            ("tuned", 1, 0.5)
-        );
         assert!(History::read(&folder.path().join("none")).is_err());
     }
 }

@@ -30,6 +30,7 @@ pub mod showing;
 pub mod snapshots;
 pub mod survey;
 pub mod tuning;
+pub mod tunings;
 pub mod views_preview;
 
 pub use control::Control;

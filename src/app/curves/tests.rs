@@ -41,7 +41,7 @@ fn harness(history: History) -> Harness<'static, Asked> {
         .build_ui_state(
             |ui, (curves, history, asked): &mut Asked| {
                 let cursor = asked.or(Some(3));
-                *asked = curves.ui(ui, history, (8192, 64), cursor).or(*asked);
+                *asked = curves.ui(ui, history, (8192, 64), cursor, &[]).or(*asked);
             },
             (Curves::default(), history, None),
         )

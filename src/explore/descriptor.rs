@@ -29,3 +29,52 @@ impl Encoder {
         sum
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::explore::tests::tiny_encoder;
+
+    #[test]
+    fn a_descriptor_is_the_mean_over_three_scales() {
+        let encoder = tiny_encoder();
+        // Of one colour: what is resampled stays as it is.
+        let plain = |width: usize, height: usize| Picture {
+            width,
+            height,
+            rgb: [90, 160, 30].repeat(width * height),
+        };
+        // 32 px are 4 x 4 patches, 22 and 16 px are 2 x 2.
+        let [whole, half] = [32, 16].map(|side| {
+            let encoder = encoder.clone().at(side).unwrap();
+            let view = [plain(side, side)];
+            encoder
+                .last_blocks(&view, 1)
+                .remove(0)
+                .slice([0..1, 0..1, 0..64])
+        });
+        let mean: Vec<f32> = crate::model::download(whole + half * 2.0);
+        let length = mean.iter().map(|x| x * x).sum::<f32>().sqrt();
+        let found = encoder.descriptor(&plain(32, 32));
+        assert_eq!(found.len(), mean.len());
+        for (found, want) in found.iter().zip(mean) {
+            assert!((found - want / length).abs() < 1e-5);
+        }
+    }
+
+    #[test]
+    fn pictures_of_any_shape_have_one() {
+        let encoder = tiny_encoder();
+        for (width, height) in [(1, 1), (3, 90), (50, 33)] {
+            let rgb = (0..width * height * 3).map(|i| (i * 37 % 251) as u8);
+            let picture = Picture {
+                width,
+                height,
+                rgb: rgb.collect(),
+            };
+            let found = encoder.descriptor(&picture);
+            let length = found.iter().map(|x| x * x).sum::<f32>();
+            assert!((length - 1.0).abs() < 1e-4, "{width} x {height}");
+        }
+    }
+}

@@ -9,6 +9,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use patchlight::data::Source;
+use patchlight::data::parts::Parts;
 use patchlight::model::HostTensors;
 use patchlight::session::checkpoint::Checkpoint;
 
@@ -349,6 +351,60 @@ fn the_built_in_checkpoint_knows_classes() {
     let (untrained, trained) = (best(1), best(2));
     println!("k-NN: untrained {untrained:.3}, trained {trained:.3}");
     assert!(trained > 0.8 && untrained < 0.4, "{untrained} -> {trained}");
+}
+
+/// Smaller versions of pictures find the pictures they were made from, by a list as retrieval benchmarks have it.
+#[test]
+fn queries_of_a_list_find_their_pictures() {
+    let root = tempfile::tempdir().expect("a temporary folder");
+    let parts = Parts::new(24, 64, 5);
+    let jpg = root.path().join("jpg");
+    std::fs::create_dir(&jpg).expect("a folder");
+    let save = |name: &str, index: usize, side: u32| {
+        let picture = parts.load(index).expect("it is drawn");
+        let picture = image::RgbImage::from_raw(64, 64, picture.rgb).expect("64 x 64 pixels");
+        let small = image::imageops::thumbnail(&picture, side, side);
+        small.save(jpg.join(name)).expect("it is written");
+    };
+    let database: Vec<String> = (0..24).map(|i| format!("whole-{i}.png")).collect();
+    let queries: Vec<String> = (0..6).map(|i| format!("small-{i}.png")).collect();
+    for (i, name) in database.iter().enumerate() {
+        save(name, i, 64);
+    }
+    for (i, name) in queries.iter().enumerate() {
+        save(name, 4 * i, 48);
+    }
+    let asked: Vec<_> = (0..6)
+        .map(|i| serde_json::json!({"easy": [4 * i], "hard": [], "junk": [4 * i + 1]}))
+        .collect();
+    let list = serde_json::json!({"imlist": database, "qimlist": queries, "gnd": asked});
+    let path = root.path().join("gnd.json");
+    std::fs::write(&path, list.to_string()).expect("a list");
+    let json = root.path().join("found.json");
+    let mut command = program();
+    command.args([
+        "probe",
+        "retrieval",
+        "demo",
+        "--device",
+        "cpu",
+        "--no-cache",
+        "--json",
+    ]);
+    command.arg(&json).arg(&path);
+    finish(command);
+    let report = std::fs::read_to_string(&json).expect("a report");
+    let report: serde_json::Value = serde_json::from_str(&report).expect("JSON");
+    assert_eq!(
+        (&report["train_pictures"], &report["test_pictures"]),
+        (&24.into(), &6.into())
+    );
+    let measures = report["rows"][0]["measures"].as_array().expect("measures");
+    // No query has a hard picture, so nothing is said of these.
+    assert_eq!(measures.len(), 4);
+    assert_eq!(measures[0]["name"], "Medium mAP");
+    let found = measures[0]["value"].as_f64().expect("a number");
+    assert!(found > 0.7, "mAP {found}");
 }
 
 #[test]

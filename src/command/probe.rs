@@ -15,9 +15,8 @@ use crate::probe::linear::Rule;
 use crate::probe::logistic::LAMBDAS;
 use crate::probe::pooled::Pooling;
 use crate::session::evaluate::NEIGHBOURS;
-use crate::session::probes::landmarks::Landmarks;
 use crate::session::probes::tuned::{Tuned, finetune, semi};
-use crate::session::probes::{Kind, Plan, Report, Row, Sets, run as measure, run_landmarks};
+use crate::session::probes::{Kind, Landmarks, Plan, Report, Row, Sets, Subject, run as measure};
 use crate::session::tuning::Epoch;
 use crate::weights::file::write_atomically;
 
@@ -219,22 +218,21 @@ pub fn run(args: Args) -> Result<ExitCode> {
         false => Cache::of_user(),
     };
     let plan = args.plan();
-    if plan.kind == Kind::Retrieval && Landmarks::is_list(args.train.as_ref()) {
-        return Watch::new()?.run(|watch| {
-            let mut tell = |progress| watch.tell(progress);
-            let (list, tell) = (&args.train, &mut tell);
-            let report = run_landmarks(&plan, &opened, list, &cache, &device, tell)?;
-            show(&report, args.json.as_deref())
-        });
-    }
-    let most = [args.max_train, args.max_test];
-    let sets = Sets::open(&args.train, args.test.as_deref(), &opened.settings, most)?;
-    warn(&sets.warnings);
+    let train = args.train.as_str();
+    let is_list = plan.kind == Kind::Retrieval && Landmarks::is_list(train.as_ref());
+    let subject = match is_list {
+        true => Subject::List(Landmarks::open(train.as_ref())?),
+        false => {
+            let most = [args.max_train, args.max_test];
+            let sets = Sets::open(train, args.test.as_deref(), &opened.settings, most)?;
+            warn(&sets.warnings);
+            Subject::Sets(sets)
+        }
+    };
     Watch::new()?.run(|watch| {
         let mut tell = |progress| watch.tell(progress);
-        let train = (&sets, args.train.as_str());
-        let report = match plan.kind {
-            Kind::Finetune | Kind::Semi => {
+        let report = match (&subject, plan.kind) {
+            (Subject::Sets(sets), Kind::Finetune | Kind::Semi) => {
                 let found = imported.network(args.network.student);
                 let has_head = found.head.as_ref().is_some_and(|head| head.layers > 1);
                 let is_semi = plan.kind == Kind::Semi;
@@ -256,12 +254,20 @@ pub fn run(args: Args) -> Result<ExitCode> {
                         100.0 * epoch.top5
                     );
                 };
+                let train = (sets, train);
                 match is_semi {
                     true => semi(&plan, &tuned, train, &cache, &device, &mut tell, &mut see)?,
                     false => finetune(&plan, &tuned, train, &device, &mut tell, &mut see)?,
                 }
             }
-            _ => measure(&plan, &opened, train, &cache, &device, &mut tell)?,
+            _ => measure(
+                &plan,
+                &opened,
+                (&subject, train),
+                &cache,
+                &device,
+                &mut tell,
+            )?,
         };
         show(&report, args.json.as_deref())
     })

@@ -16,7 +16,7 @@ use crate::probe::whitening::{About, Whitening};
 const COPIED: usize = 100;
 
 /// Scores every kind of copy of up to a hundred pictures against all pictures of the training source.
-pub fn measure(bench: &mut Bench, sets: &Sets) -> Result<(Row, Option<Measured>)> {
+pub fn measure(bench: &mut Bench, sets: &Sets) -> Result<(Row, Measured)> {
     let source = &sets.train;
     // Labels do not matter here: every picture is its own class.
     let Rows {
@@ -80,7 +80,7 @@ pub fn measure(bench: &mut Bench, sets: &Sets) -> Result<(Row, Option<Measured>)
         words: "copies of pictures of the same source; mAP within the first 20".into(),
         intervals: String::new(),
     };
-    Ok((row, Some(measured)))
+    Ok((row, measured))
 }
 
 /// Features of pictures that are in no source.

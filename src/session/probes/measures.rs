@@ -20,7 +20,7 @@ use crate::probe::{clusters, splits};
 type Numbers = Vec<(String, f64)>;
 
 /// Measures one kind of features.
-pub fn measure(bench: &mut Bench, sets: &Sets) -> Result<(Row, Option<Measured>)> {
+pub fn measure(bench: &mut Bench, sets: &Sets) -> Result<(Row, Measured)> {
     let plan = bench.plan;
     let what = match plan.kind {
         Kind::Linear => {
@@ -46,7 +46,7 @@ pub fn measure(bench: &mut Bench, sets: &Sets) -> Result<(Row, Option<Measured>)
     let mut measured = Measured {
         train: 0,
         test: 0,
-        words: String::new(),
+        words: sets.from.clone(),
         intervals: String::new(),
     };
     for repeat in 0..repeats {
@@ -123,7 +123,7 @@ pub fn measure(bench: &mut Bench, sets: &Sets) -> Result<(Row, Option<Measured>)
             found.clusters
         ));
     }
-    Ok((row, Some(measured)))
+    Ok((row, measured))
 }
 
 fn neighbours(plan: &Plan, train: &Rows, test: &Rows) -> Result<Numbers> {

@@ -1,7 +1,7 @@
 //! Probes of frozen features on labelled pictures: opened, measured, reported.
 
 mod copying;
-pub mod landmarks;
+mod landmarks;
 mod measures;
 mod rows;
 pub mod tuned;
@@ -22,6 +22,7 @@ use crate::explore::{Cache, Tell};
 use crate::probe::linear::Rule;
 use crate::probe::pooled::Pooling;
 use crate::settings::Settings;
+pub use landmarks::Landmarks;
 use rows::Eyes;
 
 /// Longer side of pictures that are described whole for retrieval, in pixels.
@@ -197,28 +198,27 @@ pub struct Report {
     pub rows: Vec<Row>,
 }
 
-/// Measures the network of `opened`, and with `plan.baselines` raw pixels and an untrained network of its shape.
+/// What is measured on.
+pub enum Subject {
+    Sets(Sets),
+    /// Retrieval with a list of what every query should find.
+    List(Landmarks),
+}
+
+/// Measures the network of `opened` on `subject`, called `name`, and with `plan.baselines` raw pixels and an untrained
+/// network of its shape.
 ///
 /// # Errors
 /// A stopped walk, pictures of which none is labelled and readable, numbers that are not finite.
 pub fn run(
     plan: &Plan,
     opened: &Opened,
-    (sets, train): (&Sets, &str),
+    (subject, name): (&Subject, &str),
     cache: &Cache,
     device: &Device,
     tell: Tell,
 ) -> Result<Report> {
-    let mut report = Report {
-        probe: plan.kind,
-        train: train.to_owned(),
-        train_pictures: sets.train.len(),
-        test: sets.from.clone(),
-        test_pictures: sets.test.as_ref().map_or(0, |test| test.len()),
-        classes: sets.train.classes().len(),
-        intervals: String::new(),
-        rows: Vec::new(),
-    };
+    let mut report = Report::empty(plan.kind, name);
     for eyes in &eyes(plan, opened, device)? {
         let mut bench = rows::Bench {
             plan,
@@ -226,60 +226,35 @@ pub fn run(
             cache,
             tell: &mut *tell,
         };
-        let measured = match plan.kind {
-            Kind::Copy => copying::measure(&mut bench, sets),
-            _ => measures::measure(&mut bench, sets),
+        let measured = match (subject, plan.kind) {
+            (Subject::List(list), _) => list.measure(&mut bench),
+            (Subject::Sets(sets), Kind::Copy) => copying::measure(&mut bench, sets),
+            (Subject::Sets(sets), _) => measures::measure(&mut bench, sets),
         };
-        let (row, split) = measured.with_context(|| format!("features of {}", eyes.name()))?;
-        if let Some(split) = split {
-            (report.train_pictures, report.test_pictures) = (split.train, split.test);
-            report.intervals = split.intervals;
-            if !split.words.is_empty() {
-                report.test = split.words;
-            }
-        }
+        let (row, on) = measured.with_context(|| format!("features of {}", eyes.name()))?;
+        (report.train_pictures, report.test_pictures) = (on.train, on.test);
+        (report.test, report.intervals) = (on.words, on.intervals);
         report.rows.push(row);
+    }
+    if let Subject::Sets(sets) = subject {
+        report.classes = sets.train.classes().len();
     }
     Ok(report)
 }
 
-/// Measures retrieval with a list of what every query should find, at `path`.
-///
-/// # Errors
-/// A stopped walk, a list that cannot be used, pictures of which none is readable.
-pub fn run_landmarks(
-    plan: &Plan,
-    opened: &Opened,
-    path: &str,
-    cache: &Cache,
-    device: &Device,
-    tell: Tell,
-) -> Result<Report> {
-    let landmarks = landmarks::Landmarks::open(path.as_ref())?;
-    let mut report = Report {
-        probe: plan.kind,
-        train: path.to_owned(),
-        train_pictures: 0,
-        test: String::new(),
-        test_pictures: 0,
-        classes: 0,
-        intervals: String::new(),
-        rows: Vec::new(),
-    };
-    for eyes in &eyes(plan, opened, device)? {
-        let mut bench = rows::Bench {
-            plan,
-            eyes,
-            cache,
-            tell: &mut *tell,
-        };
-        let measured = landmarks.measure(&mut bench);
-        let (row, on) = measured.with_context(|| format!("features of {}", eyes.name()))?;
-        (report.train_pictures, report.test_pictures) = (on.train, on.test);
-        report.test = on.words;
-        report.rows.push(row);
+impl Report {
+    fn empty(probe: Kind, train: &str) -> Self {
+        Report {
+            probe,
+            train: train.to_owned(),
+            train_pictures: 0,
+            test: String::new(),
+            test_pictures: 0,
+            classes: 0,
+            intervals: String::new(),
+            rows: Vec::new(),
+        }
     }
-    Ok(report)
 }
 
 /// What is compared: the network, with `plan.baselines` also raw pixels and an untrained network.

@@ -85,14 +85,10 @@ fn known(source: &Arc<dyn Source>) -> (Vec<usize>, Vec<u32>) {
 
 fn empty_report(plan: &Plan, sets: &Sets, train: &str) -> Report {
     Report {
-        probe: plan.kind,
-        train: train.to_owned(),
         train_pictures: sets.train.len(),
-        test: sets.from.clone(),
-        test_pictures: 0,
         classes: sets.train.classes().len(),
         intervals: "95 % for so many test pictures (Wilson)".into(),
-        rows: Vec::new(),
+        ..Report::empty(plan.kind, train)
     }
 }
 

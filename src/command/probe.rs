@@ -80,10 +80,10 @@ pub struct Args {
     /// linear: one learning rate (for a batch of 256) instead of the sweep over 45
     #[arg(long)]
     lr: Option<f64>,
-    /// linear: optimizers that are tried at every rate
+    /// linear: optimizers that are tried at every rate; with --lr the first one
     #[arg(long, value_enum, value_delimiter = ',', default_values_t = [Rule::Sgd], value_name = "NAME,NAME")]
     optimizer: Vec<Rule>,
-    /// linear: weight decays that are tried at every rate
+    /// linear: weight decays that are tried at every rate; with --lr the first one
     #[arg(long, value_delimiter = ',', default_values_t = [0.0], value_name = "D,D")]
     decay: Vec<f64>,
     /// logistic: penalties
@@ -94,8 +94,8 @@ pub struct Args {
     clusters: usize,
     /// retrieval: describe pictures whole and at three scales, their longer side cut down to this, instead of as
     /// squares [default with a list of queries: 512]
-    #[arg(long, value_name = "PIXELS")]
-    long_side: Option<usize>,
+    #[arg(long, value_name = "PIXELS", value_parser = clap::value_parser!(u32).range(1..))]
+    long_side: Option<u32>,
     /// copy: whiten the features, learned on pictures that are not copied
     #[arg(long)]
     whiten: bool,
@@ -189,7 +189,7 @@ impl Args {
             lr: self.lr,
             rules: self.optimizer.clone(),
             decays: self.decay.clone(),
-            long_side: self.long_side,
+            long_side: self.long_side.map(|side| side as usize),
             clusters: self.clusters,
             whiten: self.whiten,
             held_out: self.held_out,

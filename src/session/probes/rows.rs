@@ -21,7 +21,7 @@ pub const RAW_SIDE: usize = 32;
 /// Pictures whose pixels are loaded at once.
 const CHUNK: usize = 512;
 
-/// Pictures that are described at once.
+/// Pictures that are loaded at once to be described.
 const WHOLE: usize = 8;
 
 /// What sees the pictures.
@@ -124,30 +124,30 @@ impl Bench<'_> {
 
     fn pixels(&mut self, source: &Arc<dyn Source>, side: usize, encoder: &Encoder) -> Result<Rows> {
         let dim = 3 * side * side;
-        self.each("pixels", CHUNK, source, dim, |picture| {
-            raw(&picture, side, encoder)
-        })
+        let small = |picture: Picture| raw(&picture, side, encoder);
+        self.each(("pixels", CHUNK), source, dim, small, |row| row)
     }
 
-    /// One row of `dim` numbers for every labelled picture of `source`, `chunk` at a time and side by side.
-    fn each(
+    /// One row of `dim` numbers for every labelled picture of `source`. A chunk of them is loaded and prepared on all
+    /// cores, then seen one by one on this thread, which owns the tensors.
+    fn each<T: Send>(
         &mut self,
-        what: &'static str,
-        chunk: usize,
+        (what, chunk): (&'static str, usize),
         source: &Arc<dyn Source>,
         dim: usize,
-        see: impl Fn(Picture) -> Vec<f32> + Sync,
+        prepare: impl Fn(Picture) -> T + Sync,
+        mut see: impl FnMut(T) -> Vec<f32>,
     ) -> Result<Rows> {
         let mut rows = Rows::default();
         rows.features.dim = dim;
         for from in (0..source.len()).step_by(chunk) {
             let end = source.len().min(from + chunk);
-            let seen: Vec<_> = (from..end)
+            let prepared: Vec<_> = (from..end)
                 .into_par_iter()
-                .filter_map(|i| Some((source.label(i)?, see(source.load(i).ok()?))))
+                .filter_map(|i| Some((source.label(i)?, prepare(source.load(i).ok()?))))
                 .collect();
-            for (label, row) in seen {
-                rows.features.data.extend(row);
+            for (label, picture) in prepared {
+                rows.features.data.extend(see(picture));
                 rows.labels.push(label as u32);
             }
             let progress = Progress {
@@ -180,9 +180,9 @@ impl Bench<'_> {
         let rows = match what {
             What::Whole(longest) => {
                 let dim = encoder.backbone.dim();
-                self.each("descriptors", WHOLE, source, dim, |picture| {
-                    encoder.descriptor(&pixels::thumbnail(&picture, longest))
-                })?
+                let small = |picture: Picture| pixels::thumbnail(&picture, longest);
+                let see = |picture: Picture| encoder.descriptor(&picture);
+                self.each(("descriptors", WHOLE), source, dim, small, see)?
             }
             _ => self.walked(encoder, source, what)?,
         };
